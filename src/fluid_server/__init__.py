@@ -1,0 +1,3 @@
+"""Fluid Server: a local AI server that speaks OpenAI's API."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,54 @@
+"""One line a request, and an id that ties it to the client's own log."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fluid_server.api.errors import CLIENT_CLOSED_REQUEST
+
+logger = logging.getLogger(__name__)
+QUIET = frozenset({"/live", "/ready", "/health"})
+MAX_ID = 128
+
+
+class AccessLog:
+    """Logs method, path, status and duration; answers with X-Request-ID (the client's own if it sent one)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and log when it is over."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = request_id_of(Headers(scope=scope))
+        status = CLIENT_CLOSED_REQUEST  # unless there is an answer
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        finally:
+            level = logging.DEBUG if scope["path"] in QUIET else logging.INFO
+            milliseconds = (time.perf_counter() - started) * 1000
+            failure = scope.get("state", {}).get("failure")
+            extra = {"request": request_id, **({"code": failure} if failure else {})}
+            logger.log(level, "%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds, extra=extra)
+
+
+def request_id_of(headers: Headers) -> str:
+    """The client's id, if it is short and printable, else a new one."""
+    sent = headers.get("x-request-id", "")
+    return sent if sent.isascii() and sent.isprintable() and 0 < len(sent) <= MAX_ID else "req_" + uuid.uuid4().hex

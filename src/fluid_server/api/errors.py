@@ -1,0 +1,170 @@
+"""Failures as OpenAI writes them, in one shape for every path. The only place that knows their status codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from fluid_server import errors
+from fluid_server.api.schemas.answers import ErrorBody
+from fluid_server.errors import FluidError, InvalidRequest
+
+logger = logging.getLogger(__name__)
+CLIENT_CLOSED_REQUEST = 499  # nginx's number; only ever seen in a log
+
+STATUS: dict[type[FluidError], int] = {
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.ModelNotFound: HTTPStatus.NOT_FOUND,
+    errors.AbilityMissing: HTTPStatus.BAD_REQUEST,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.OutOfMemory: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.ClientGone: CLIENT_CLOSED_REQUEST,
+    errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+UNTIL_SOMETHING_CHANGES = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
+TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
+PART_TAGS = {"text", "refusal", "image_url", "input_audio", "file", "video_url"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+DESCRIPTIONS: dict[type[FluidError], str] = {
+    errors.InvalidRequest: "A field is missing, wrong or not supported: `param` names it",
+    errors.Unauthorized: "No API key, or a wrong one (if the server has one)",
+    errors.Forbidden: "A web origin or host name that is not let in",
+    errors.ModelNotFound: "No model of that name",
+    errors.TooLarge: "The body or the upload is too large",
+    errors.QueueFull: "Too many requests wait for this model; see Retry-After",
+    errors.FluidError: "The runtime failed",
+    errors.Unavailable: "The model did not load, is not ready, or the server is ending; see Retry-After",
+    errors.OutOfMemory: "The model does not fit into memory",
+}
+
+
+def documented(*kinds: type[FluidError]) -> dict[int | str, dict[str, Any]]:
+    """These failures (all, if none is named) as the API's description shows them."""
+    return {STATUS[kind]: {"model": ErrorBody, "description": DESCRIPTIONS[kind]} for kind in kinds or DESCRIPTIONS}
+
+
+def status_of(error: FluidError) -> int:
+    """The status of the nearest class that the table names."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if issubclass(kind, FluidError) and kind in STATUS)
+
+
+def body_of(error: FluidError) -> dict[str, Any]:
+    """OpenAI's error object."""
+    return _body(error.message, error.type, error.param, error.code)
+
+
+def _body(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def response_to(error: FluidError) -> Response:
+    """A failure as a response, with Retry-After where trying again makes sense."""
+    headers = {}
+    status = status_of(error)
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif status in UNTIL_SOMETHING_CHANGES:
+        headers["x-should-retry"] = "false"  # OpenAI's clients would try twice more
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body_of(error), status, headers)
+
+
+def internal_error() -> FluidError:
+    """What a client is told of a defect of ours: nothing of its inside."""
+    return FluidError("The server failed on this request. Its log says why.", code="internal_error")
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure of the app answer in OpenAI's shape."""
+    app.add_exception_handler(FluidError, _fluid)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _fluid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FluidError)
+    request.state.failure = error.code
+    return response_to(error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _fluid(request, explain(error.errors()))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, FluidError):  # FastAPI hides whatever is raised while a body is read
+        return await _fluid(request, error.__cause__)
+    status, path = error.status_code, request.url.path
+    messages = {
+        HTTPStatus.NOT_FOUND: f"There is no {path} here. GET /docs lists what there is.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{path} does not take {request.method}.",
+    }
+    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    message = messages.get(HTTPStatus(status), str(error.detail))
+    return JSONResponse(_body(message, kind, None, code), status, error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    logger.error("defect on %s %s", request.method, request.url.path, exc_info=error)
+    return response_to(internal_error())
+
+
+def explain(problems: Sequence[Any]) -> InvalidRequest:
+    """The first problem that pydantic found, in OpenAI's words, with the field's name as a client writes it."""
+    problem = _telling(problems)
+    param = field_name(problem["loc"])
+    kind = str(problem["type"])
+    if kind == "json_invalid":
+        reason = problem.get("ctx", {}).get("error", "syntax error")
+        return InvalidRequest(f"The body is not valid JSON: {reason}.", code="invalid_json")
+    if param is None:
+        return InvalidRequest(
+            "The body must be a JSON object, sent with 'Content-Type: application/json'.", code="invalid_body"
+        )
+    if kind == "missing":
+        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+    if kind == "extra_forbidden":
+        return InvalidRequest(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+    value = json.dumps(problem.get("input"), ensure_ascii=False, default=str)
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    code = "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value"
+    return InvalidRequest(f"Invalid '{param}': {problem['msg']} (got {shown}).", param=param, code=code)
+
+
+def _telling(problems: Sequence[Any]) -> Any:
+    """Of a union's problems (no string, and no list because of its third element) the one that went deepest."""
+    depth = 4
+    same_field = [one for one in problems if one["loc"][:depth] == problems[0]["loc"][:depth]]
+    return max(same_field, key=lambda one: len(one["loc"]))
+
+
+def field_name(location: Sequence[str | int]) -> str | None:
+    """``('body', 'messages', 0, 'content', 'str')`` as ``messages[0].content``."""
+    name, after_index = "", False
+    for part in location[1:] if location and location[0] == "body" else location:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part.isidentifier() and part not in TYPE_NAMES and not (after_index and part in PART_TAGS):
+            name += f".{part}" if name else part
+        after_index = isinstance(part, int)
+    return name or None

@@ -1,0 +1,1 @@
+"""Wire shapes: what a request may hold, and what an answer looks like."""

@@ -1,0 +1,200 @@
+"""What answers look like: OpenAI's objects, with what a local server knows besides in further fields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from fluid_server.types import Usage
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; ``message`` says what to do next, ``param`` names the field."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every failure, whatever its path and status."""
+
+    error: ErrorDetail
+
+
+class TokenDetails(BaseModel):
+    """Prompt tokens that did not have to be computed again."""
+
+    cached_tokens: int = 0
+
+
+class UsageBody(BaseModel):
+    """Exact token counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: TokenDetails = TokenDetails()
+
+
+class AnswerMessage(BaseModel):
+    """The assistant's message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: None = None
+
+
+class ChatChoice(BaseModel):
+    """One of n answers."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(BaseModel):
+    """POST /v1/chat/completions, not streamed."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: UsageBody
+    system_fingerprint: str
+
+
+class TextChoice(BaseModel):
+    """One of n continuations of one of the prompts."""
+
+    index: int
+    text: str
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class TextCompletion(BaseModel):
+    """POST /v1/completions, not streamed."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: UsageBody
+    system_fingerprint: str
+
+
+class AudioUsage(BaseModel):
+    """How long the audio is, in seconds."""
+
+    type: Literal["duration"] = "duration"
+    seconds: float
+
+
+class Transcription(BaseModel):
+    """POST /v1/audio/transcriptions in the format json."""
+
+    text: str
+    usage: AudioUsage
+
+
+class ModelBody(BaseModel):
+    """One model: OpenAI's four fields, then what it is and what it is doing."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["local"] = "local"
+    aliases: list[str]
+    kind: str
+    format: str
+    abilities: list[str]
+    state: str
+    problem: str | None
+    runtime: str | None
+    device: str | None
+    context_length: int | None
+    quantization: str | None
+    architecture: str | None
+    size_bytes: int
+    memory_bytes: int
+    notes: list[str]
+
+
+class ModelList(BaseModel):
+    """GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelBody]
+
+
+class Architecture(BaseModel):
+    """What the machine is and what this Python was built for (they differ under emulation)."""
+
+    machine: str
+    process: str
+    system: str
+    python: str
+
+
+class RuntimeState(BaseModel):
+    """Whether a runtime's engine imports here, on which devices, and why not."""
+
+    available: bool
+    version: str | None
+    devices: list[str]
+    reason: str | None
+
+
+class WorkerCounters(BaseModel):
+    """What a worker has done since it started, by its own count."""
+
+    running: int
+    waiting: int
+    completed: int
+    cancelled: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    steps: int
+
+
+class ModelState(BaseModel):
+    """One model: absent, loading, warming, ready, draining, failed or broken; then its process, if it has one."""
+
+    state: str
+    problem: str | None = None
+    retry_in_seconds: float | None = None
+    pid: int | None = None
+    runtime: str | None = None
+    device: str | None = None
+    memory_bytes: int = 0
+    load_seconds: float | None = None
+    leases: int = 0
+    counters: WorkerCounters | None = None
+
+
+class Health(BaseModel):
+    """GET /health. ``runtimes`` is null while they are being looked for, right after the start."""
+
+    status: Literal["warming up", "ready", "shutting down"]
+    version: str
+    uptime_seconds: float
+    architecture: Architecture
+    runtimes: dict[str, RuntimeState] | None
+    models: dict[str, ModelState]
+
+
+def usage_body(usage: Usage) -> UsageBody:
+    """A request's counts in OpenAI's words."""
+    return UsageBody(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        prompt_tokens_details=TokenDetails(cached_tokens=usage.cached_tokens),
+    )

@@ -1,0 +1,113 @@
+"""What chat and text completion have in common: sampling, limits, streaming."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fluid_server.api.schemas.fields import Contract
+from fluid_server.errors import InvalidRequest
+from fluid_server.types import Sampling
+
+MAX_STOPS = 4
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Strict(BaseModel):
+    """Types are not guessed: a number as a string is an error, as with OpenAI."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+
+
+class StreamOptions(Strict):
+    """What a stream says besides the text."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = Field(False, description="accepted; nothing is padded on a local connection")
+
+
+class GenerateBody(Strict):
+    """The fields that every request for text may have."""
+
+    contract: ClassVar[Contract]
+
+    model: str = Field(min_length=1, max_length=256, description="a model's id, as GET /v1/models lists it")
+    temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's own")
+    top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling; default: the model's own")
+    top_k: int | None = Field(None, ge=0, description="the k likeliest tokens only; 0: all")
+    min_p: float | None = Field(None, ge=0, lt=1, description="drop tokens below this share of the likeliest")
+    repetition_penalty: float | None = Field(None, gt=0, le=10, description="multiplicative; 1 is none")
+    presence_penalty: Penalty | None = Field(None, description="additive, once a token has been said")
+    frequency_penalty: Penalty | None = Field(None, description="additive, for each time a token has been said")
+    seed: int | None = Field(None, ge=-(2**63), lt=2**64, description="same seed, same draw, as far as batching allows")
+    max_tokens: int | None = Field(None, ge=1, description="limit of the answer in tokens; default: the context")
+    stop: Stop | list[Stop] | None = Field(None, description="up to 4 texts that end the answer and are not part of it")
+    n: int | None = Field(None, ge=1, description="answers to one prompt")
+    stream: bool | None = Field(None, description="answer as server-sent events, the last one `[DONE]`")
+    stream_options: StreamOptions | None = Field(None, description="only with `stream`")
+    ignore_eos: bool | None = Field(None, description="go on after the model's end token, up to max_tokens")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_contract(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        check_text(body)
+        return cls.contract.check(body)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+        if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
+            raise InvalidRequest(f"'stop' may hold at most {MAX_STOPS} texts.", param="stop")
+        return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn, as far as the client says."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            seed=self.seed,
+        )
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop texts as a tuple."""
+        if self.stop is None:
+            return ()
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def choices(self, most: int) -> int:
+        """``n``, checked against the server's limit. Errors: InvalidRequest."""
+        n = self.n or 1
+        if n > most:
+            raise InvalidRequest(f"'n' may be at most {most} on this server (got {n}).", param="n")
+        return n
+
+
+def check_text(body: dict[str, Any]) -> None:
+    """Refuse what JSON can hold and nothing behind the door can: half characters. Errors: InvalidRequest."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise InvalidRequest(
+            f"The body holds half of a character ({half}, a lone surrogate), which is no text.", code="invalid_unicode"
+        ) from None
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.", code="invalid_json") from None

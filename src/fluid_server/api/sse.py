@@ -1,0 +1,83 @@
+"""Server-sent events: the only writer of ``data:``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+from fastapi import Request, Response
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import AppStatus, EventSourceResponse
+
+from fluid_server.api.deps import disconnected
+from fluid_server.api.errors import body_of, internal_error
+from fluid_server.errors import ClientGone, FluidError
+
+logger = logging.getLogger(__name__)
+DONE = b"data: [DONE]\n\n"
+
+# Streams are ended by the manager's drain, with an error that the client can read, rather than cut off.
+AppStatus.enable_automatic_graceful_drain = False
+
+
+def frame(data: dict[str, Any]) -> bytes:
+    """One event."""
+    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+async def respond(
+    request: Request, frames: AsyncGenerator[bytes, None], *, heartbeat: float, activity: Callable[[], str]
+) -> Response:
+    """Answer with a stream once its first frames are there, so that a failure before them has its status.
+
+    If they take longer than ``heartbeat`` seconds the stream begins with comments that say what goes on.
+    Errors: the failure before the first frames; ClientGone.
+    """
+    first = asyncio.ensure_future(anext(frames))
+    gone = asyncio.ensure_future(disconnected(request))
+    try:
+        await asyncio.wait({first, gone}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
+        if not first.done() and gone.done():
+            raise ClientGone("The client closed the connection.")
+        if first.done():
+            first.result()
+    except BaseException:
+        await _abandon(first, frames)
+        raise
+    finally:
+        gone.cancel()
+    return EventSourceResponse(
+        _body(first, frames, activity),
+        ping=heartbeat,
+        ping_message_factory=lambda: ServerSentEvent(comment=activity()),
+        sep="\n",
+    )
+
+
+async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:
+    first.cancel()
+    with suppress(asyncio.CancelledError, FluidError, StopAsyncIteration):
+        await first
+    await frames.aclose()
+
+
+async def _body(
+    first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None], activity: Callable[[], str]
+) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(frames):
+            if not first.done():
+                yield f": {activity()}\n\n".encode()
+            yield await first
+            async for some in frames:
+                yield some
+        yield DONE
+    except FluidError as error:
+        yield frame(body_of(error))
+    except Exception:
+        logger.exception("defect in the middle of a stream")
+        yield frame(body_of(internal_error()))

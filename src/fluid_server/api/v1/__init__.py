@@ -1,0 +1,1 @@
+"""OpenAI's API, one file a resource. The files do not know each other."""

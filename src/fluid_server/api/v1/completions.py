@@ -1,0 +1,134 @@
+"""POST /v1/completions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from fluid_server.api import sse
+from fluid_server.api.deps import Config, Manager, unless_gone
+from fluid_server.api.errors import documented
+from fluid_server.api.generation import Collected, Envelope, envelope, merged, summed
+from fluid_server.api.schemas.answers import TextChoice, TextCompletion, usage_body
+from fluid_server.api.schemas.completion import CompletionBody
+from fluid_server.managers.runtime_manager import Lease, RuntimeManager
+from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, Usage
+
+router = APIRouter(tags=["completions"])
+
+
+@router.post("/completions", response_model=TextCompletion, responses=documented())
+async def create_completion(request: Request, body: CompletionBody, manager: Manager, config: Config) -> Any:
+    """Continue a text, or several at once, without a chat template."""
+    asked = body.as_requests(config.max_choices)
+    if not body.stream:
+        return await unless_gone(request, _whole(manager, body, asked))
+    frames = _frames(manager, body, asked)
+    return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=lambda: manager.activity(body.model))
+
+
+async def _whole(manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]) -> TextCompletion:
+    async with manager.lease(body.model, Ability.COMPLETION) as lease:
+        answers = [Collected(one.n) for one in asked]
+        async with aclosing(_together(lease, asked)) as batches:
+            async for index, events in batches:
+                answers[index].take(events)
+        return _completion(envelope("cmpl-", lease), body, asked, answers)
+
+
+def _completion(
+    head: Envelope, body: CompletionBody, asked: Sequence[GenerateRequest], answers: Sequence[Collected]
+) -> TextCompletion:
+    choices = [
+        TextChoice(index=index * one.n + choice, text=_echo(body, one) + text, finish_reason=reason)
+        for index, (one, answer) in enumerate(zip(asked, answers, strict=True))
+        for choice, (text, reason) in enumerate(zip(answer.texts, answer.reasons, strict=True))
+    ]
+    return TextCompletion(**head.fields, choices=choices, usage=usage_body(summed(one.usage for one in answers)))
+
+
+def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
+    return (asked.text or "") if body.echo else ""
+
+
+async def _frames(
+    manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]
+) -> AsyncGenerator[bytes, None]:
+    async with manager.lease(body.model, Ability.COMPLETION) as lease:
+        chunks = Chunks(envelope("cmpl-", lease), usage=body.wants_usage)
+        opening = b"".join(
+            chunks.text(index * one.n + choice, one.text or "")
+            for index, one in enumerate(asked)
+            for choice in range(one.n)
+            if body.echo
+        )
+        usages: list[Usage] = []
+        async with aclosing(_together(lease, asked)) as batches:
+            async for index, events in batches:
+                usages += [event.usage for event in events if isinstance(event, Done)]
+                yield opening + b"".join(chunks.frame(event, index * asked[index].n) for event in merged(events))
+                opening = b""
+        if body.wants_usage:
+            yield chunks.usage(summed(usages))
+
+
+async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGenerator[tuple[int, list[Event]], None]:
+    """The batches of several requests as they come, each with its request's index. Errors: the first failure."""
+    arrived: asyncio.Queue[tuple[int, list[Event]] | None] = asyncio.Queue()
+
+    async def forward(index: int, one: GenerateRequest) -> None:
+        async with aclosing(lease.run(one)) as batches:
+            async for events in batches:
+                arrived.put_nowait((index, events))
+
+    tasks = [asyncio.ensure_future(forward(index, one)) for index, one in enumerate(asked)]
+    for task in tasks:
+        task.add_done_callback(lambda _: arrived.put_nowait(None))
+    try:
+        unfinished = len(tasks)
+        while unfinished:
+            item = await arrived.get()
+            if item is not None:
+                yield item
+                continue
+            unfinished -= 1
+            for task in tasks:
+                if task.done():
+                    task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Chunks:
+    """A stream's chunks, with OpenAI's object name of the whole answer."""
+
+    def __init__(self, head: Envelope, *, usage: bool) -> None:
+        self._head = {**head.fields, "object": "text_completion"}
+        self._usage = usage
+
+    def frame(self, event: Event, offset: int) -> bytes:
+        """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
+        match event:
+            case TextPiece(choice=choice, text=text):
+                return self.text(offset + choice, text)
+            case ChoiceEnd(choice=choice, reason=reason):
+                return self.text(offset + choice, "", reason)
+        return b""
+
+    def text(self, index: int, text: str, reason: str | None = None) -> bytes:
+        """One chunk of one choice."""
+        choice = {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+        chunk: dict[str, Any] = {**self._head, "choices": [choice]}
+        if self._usage:
+            chunk["usage"] = None
+        return sse.frame(chunk)
+
+    def usage(self, usage: Usage) -> bytes:
+        """The last chunk, where it was asked for."""
+        return sse.frame({**self._head, "choices": [], "usage": usage_body(usage).model_dump()})

@@ -1,0 +1,101 @@
+"""create_app(config): the one place where everything meets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from fluid_server import __version__
+from fluid_server.api import errors, health, pages
+from fluid_server.api.access_log import AccessLog
+from fluid_server.api.auth import KeyCheck
+from fluid_server.api.guard import Guard
+from fluid_server.api.v1 import audio, chat, completions, models
+from fluid_server.config import ServerConfig, load_config
+from fluid_server.managers.runtime_manager import RuntimeManager
+
+LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
+DESCRIPTION = "OpenAI's API on local models. Every failure has the shape `{error: {message, type, param, code}}`."
+
+
+def create_app(config: ServerConfig | None = None) -> FastAPI:
+    """The application; without a configuration, that of the environment (which ``--reload`` uses)."""
+    config = config or load_config()
+    manager = RuntimeManager(config)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        await manager.start()
+        try:
+            yield
+        finally:
+            await manager.close()
+
+    app = FastAPI(
+        title="Fluid Server",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.manager = manager
+    app.state.config = config
+    errors.install(app)
+    for router in (chat.router, completions.router, audio.router, models.router):
+        app.include_router(router, prefix="/v1")
+    app.include_router(health.router)
+    app.add_api_route("/", _root, include_in_schema=False)
+    pages.install(app)
+    _document(app, with_key=config.api_key is not None)
+    _protect(app, config)
+    return app
+
+
+def _protect(app: FastAPI, config: ServerConfig) -> None:
+    """The layers around the routes, the innermost first."""
+    if config.api_key is not None:
+        app.add_middleware(KeyCheck, key=config.api_key.get_secret_value())
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=config.allowed_origins,
+        allow_origin_regex=LOOPBACK_ORIGIN,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    app.add_middleware(Guard, config=config)
+    app.add_middleware(AccessLog)
+
+
+async def _root() -> dict[str, str]:
+    return {
+        "name": "Fluid Server",
+        "version": __version__,
+        "docs": "/docs",
+        "health": "/health",
+        "models": "/v1/models",
+    }
+
+
+def _document(app: FastAPI, *, with_key: bool) -> None:
+    """OpenAPI without FastAPI's own validation shape, which this server never answers with, and with the key."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = generate()
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema.get("components", {}).get("schemas", {}).pop(unused, None)
+        if with_key:
+            schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            schema["security"] = [{"key": []}]
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,237 @@
+"""Turns the GGUF files of a folder into models: splits joined, projectors attached, quantisations named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fluid_server.catalog import sidecar
+from fluid_server.catalog.folder import BadModel, File, Folder, explain, missing
+from fluid_server.catalog.ggml import FILE_TYPES, preference, quantization_in
+from fluid_server.catalog.gguf import GgufError, Header, Value, read_header
+from fluid_server.types import Format, Kind, ModelSpec, Sampling
+
+SUFFIX = ".gguf"
+EMBEDDING_ARCHITECTURES = frozenset(
+    {
+        "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
+        "eurobert", "gemma-embedding", "llama-embed", "t5encoder",
+    }
+)  # fmt: skip
+POOLED, RANKED = (1, 2, 3), 4
+_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})$")
+_MAX_PARTS = 1000
+_GUESSED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One model file, its split parts joined. ``extra`` says what it is when it is no model of its own."""
+
+    spec: ModelSpec
+    stem: str
+    projector: bool = False
+    extra: str | None = None
+
+
+def recognise(folder: Folder) -> tuple[ModelSpec, ...]:
+    """The models of the folder. One is named as the folder; several ``<folder>:<QUANTISATION>``."""
+    found = _found(folder)
+    models = [each for each in found if not each.projector and not each.extra]
+    if models:
+        return _named(folder.path.name, _with_projector(models, [each for each in found if each.projector]))
+    return tuple(_lonely(folder, each) for each in found[:1])
+
+
+def recognise_loose(folder: Folder) -> tuple[ModelSpec, ...]:
+    """The .gguf files of a folder for many models, each named by its stem. Projectors are left out."""
+    found = (each for each in _found(folder, loose=True) if not each.projector and not each.extra)
+    return tuple(replace(each.spec, id=each.stem) for each in found)
+
+
+def _found(folder: Folder, *, loose: bool = False) -> list[Found]:
+    return [_read(folder, stem, names, loose=loose) for names, stem in _joined(folder).items()]
+
+
+def _joined(folder: Folder) -> dict[tuple[str, ...], str]:
+    """The file names that make each model, every part that a split should have, and the model's stem."""
+    models: dict[tuple[str, ...], str] = {}
+    for name in sorted((*folder.files, *folder.dangling)):
+        if not name.lower().endswith(SUFFIX):
+            continue
+        stem, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
+        split = _SPLIT.match(stem)
+        count = int(split.group(3)) if split else 0
+        if split and 0 < count <= _MAX_PARTS:
+            stem = split.group(1)
+            parts = tuple(f"{stem}-{part:05}-of-{count:05}{suffix}" for part in range(1, count + 1))
+            models[parts] = stem
+        else:
+            models[name,] = stem
+    return models
+
+
+def _read(folder: Folder, stem: str, names: tuple[str, ...], *, loose: bool) -> Found:
+    files = [folder.files[name] for name in names if name in folder.files]
+    spec = ModelSpec(
+        id=folder.path.name,
+        format=Format.GGUF,
+        kind=Kind.UNKNOWN,
+        path=folder.path / names[0],
+        files=tuple(file.path for file in files),
+        size_bytes=sum(file.size for file in files),
+        quantization=quantization_in(stem),
+        modified=max((file.modified for file in files), default=0.0),
+    )
+    projector = stem.lower().startswith("mmproj") or "-mmproj" in stem.lower()
+    try:
+        header = _headers(folder, names)[0]
+        projector = projector or "clip" in (header.metadata.get("general.architecture"), _type(header))
+        if projector or _type(header) not in ("", "model"):
+            return Found(spec, stem, projector=projector, extra=None if projector else _type(header))
+        return Found(replace(spec, **_described(header, files[0], folder, loose=loose)), stem)
+    except (BadModel, OSError) as error:
+        return Found(replace(spec, problem=explain(error)), stem, projector=projector)
+
+
+def _headers(folder: Folder, names: Iterable[str]) -> list[Header]:
+    """The headers of all parts: each part is checked for completeness."""
+    headers = []
+    for name in names:
+        file = folder.files.get(name)
+        if file is None:
+            raise missing(name)
+        headers.append(_header(file.path, file.size, file.modified))
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _header(path: Path, _size: int, _modified: float) -> Header:
+    """Remembered while the file keeps its size and date: a catalog is scanned again and again."""
+    return read_header(path)
+
+
+def _type(header: Header) -> str:
+    kind = header.metadata.get("general.type", "")
+    return "clip" if kind == "mmproj" else str(kind)
+
+
+def _described(header: Header, file: File, folder: Folder, *, loose: bool) -> dict[str, Any]:
+    """The fields of a ModelSpec that a header tells; files beside it count only in a folder of its own."""
+    meta = header.metadata
+    architecture = meta.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture:
+        raise GgufError(f"{file.path.name} does not say what architecture it has: download it again")
+    if not header.vocabulary:
+        raise GgufError(f"{file.path.name} has no vocabulary, so it is not a language model that runs here")
+    beside = folder if not loose else replace(folder, files={})
+    template = sidecar.chat_template(beside, {}) or meta.get("tokenizer.chat_template")
+    told: dict[str, Any] = {
+        "kind": _kind(architecture, meta),
+        "architecture": architecture,
+        "context_length": sidecar.whole(meta.get(f"{architecture}.context_length")),
+        "kv_bytes_per_token": _kv_bytes_per_token(architecture, meta),
+        "chat_template": template if isinstance(template, str) else None,
+        "special_tokens": header.special_tokens,
+        "sampling": _sampling(meta, sidecar.sampling(sidecar.read_json(beside, "generation_config.json"))),
+    }
+    if (quantization := _quantization(meta)) is not None:
+        told["quantization"] = quantization
+    return told
+
+
+def _quantization(meta: Mapping[str, Value]) -> str | None:
+    file_type = meta.get("general.file_type")
+    return FILE_TYPES.get(file_type & ~_GUESSED) if isinstance(file_type, int) else None
+
+
+def _kind(architecture: str, meta: Mapping[str, Value]) -> Kind:
+    pooling = meta.get(f"{architecture}.pooling_type")
+    if pooling == RANKED:
+        return Kind.RERANK
+    return Kind.EMBEDDING if architecture in EMBEDDING_ARCHITECTURES or pooling in POOLED else Kind.TEXT
+
+
+def _sampling(meta: Mapping[str, Value], beside: Sampling) -> Sampling:
+    """The file's own defaults; a generation_config.json beside it has the last word on each."""
+    own = Sampling(
+        temperature=sidecar.number(meta.get("general.sampling.temp")),
+        top_p=sidecar.number(meta.get("general.sampling.top_p")),
+        top_k=sidecar.whole(meta.get("general.sampling.top_k"), least=0),
+        min_p=sidecar.number(meta.get("general.sampling.min_p")),
+        repetition_penalty=sidecar.number(meta.get("general.sampling.penalty_repeat")),
+    )
+    told = {part.name: getattr(beside, part.name) for part in fields(Sampling)}
+    return replace(own, **{name: value for name, value in told.items() if value is not None})
+
+
+def _kv_bytes_per_token(architecture: str, meta: Mapping[str, Value]) -> int | None:
+    """What one token takes in a 16-bit KV cache, over all layers; heads may be given for each layer."""
+
+    def number(key: str) -> int | None:
+        return sidecar.whole(meta.get(f"{architecture}.{key}"))
+
+    layers, heads = number("block_count"), number("attention.head_count")
+    width = (number("embedding_length") or 0) // heads if heads else 0
+    keys, values = number("attention.key_length") or width, number("attention.value_length") or width
+    each = meta.get(f"{architecture}.attention.head_count_kv")
+    if isinstance(each, tuple):
+        kv_heads = sum(sidecar.whole(count) or 0 for count in each)
+    else:
+        caching = (layers or 0) // (number("full_attention_interval") or 1)
+        kv_heads = caching * (sidecar.whole(each) or heads or 0)
+    return sidecar.KV_ELEMENT_BYTES * kv_heads * (keys + values) or None
+
+
+def _with_projector(models: list[Found], projectors: list[Found]) -> list[Found]:
+    """A projector makes the models beside it see. Of several, the smallest that loses nothing: F16."""
+    if not projectors:
+        return models
+    best = min(projectors, key=lambda each: (preference(each.spec.quantization), each.stem)).spec
+    return [replace(model, spec=_seeing(model.spec, best)) for model in models]
+
+
+def _seeing(model: ModelSpec, projector: ModelSpec) -> ModelSpec:
+    if model.kind is not Kind.TEXT:
+        return model
+    return replace(
+        model,
+        kind=Kind.VISION,
+        mmproj=projector.path,
+        files=model.files + projector.files,
+        size_bytes=model.size_bytes + projector.size_bytes,
+        modified=max(model.modified, projector.modified),
+        problem=projector.problem,
+    )
+
+
+def _named(folder: str, models: list[Found]) -> tuple[ModelSpec, ...]:
+    if len(models) == 1:
+        return (models[0].spec,)
+    best = min(models, key=lambda each: (each.spec.problem is not None, preference(each.spec.quantization)))
+    labels = _labels(models)
+    return tuple(
+        replace(each.spec, id=f"{folder}:{label}", aliases=(folder,) if each is best else ())
+        for each, label in zip(models, labels, strict=True)
+    )
+
+
+def _labels(models: list[Found]) -> list[str]:
+    """What tells a folder's models apart: what they say they are, else how their names end, else these."""
+    for label in (lambda each: each.spec.quantization, lambda each: quantization_in(each.stem)):
+        labels = [label(each) for each in models]
+        if all(labels) and max(Counter(labels).values()) == 1:
+            return [str(text) for text in labels]
+    return [each.stem for each in models]
+
+
+def _lonely(folder: Folder, found: Found) -> ModelSpec:
+    """A folder that has only what belongs to another model."""
+    what = "a projector for pictures (mmproj)" if found.projector else f"a GGUF file of the type {found.extra}"
+    problem = found.spec.problem or f"it holds only {what}: put it beside the model that it belongs to"
+    return replace(found.spec, id=folder.path.name, problem=problem)

@@ -1,0 +1,64 @@
+"""Recognises Whisper compiled for Qualcomm's NPU: ``<model>/<chipset>/{encoder,decoder}/model.onnx``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fluid_server.catalog import sidecar
+from fluid_server.catalog.folder import BadModel, File, Folder, explain, look, missing
+from fluid_server.types import Format, Kind, ModelSpec
+
+HALVES = ("encoder", "decoder")
+
+
+def recognise(folder: Folder) -> tuple[ModelSpec, ...]:
+    """The one model of the folder, broken or not; empty if it holds no QNN Whisper."""
+    chipsets = [name for name in folder.folders if _is_chipset(folder, name)]
+    if not chipsets:
+        return ()
+    spec = ModelSpec(
+        id=folder.path.name,
+        format=Format.QNN,
+        kind=Kind.TRANSCRIPTION,
+        path=folder.path,
+        modified=folder.modified,
+    )
+    try:
+        return (_described(folder, spec, chipsets),)
+    except (BadModel, OSError) as error:
+        return (replace(spec, problem=explain(error)),)
+
+
+def _is_chipset(folder: Folder, name: str) -> bool:
+    try:
+        return any((folder.path / name / half / "model.onnx").exists() for half in HALVES)
+    except PermissionError:
+        return False
+
+
+def _described(folder: Folder, spec: ModelSpec, chipsets: list[str]) -> ModelSpec:
+    weights = [file for chipset in chipsets for half in HALVES for file in _weights(folder, chipset, half)]
+    config = sidecar.read_json(folder, "config.json")
+    generation = sidecar.read_json(folder, "generation_config.json")
+    return replace(
+        spec,
+        files=tuple(file.path for file in weights),
+        size_bytes=sum(file.size for file in weights),
+        modified=max(spec.modified, *(file.modified for file in weights)),
+        architecture=sidecar.architecture(config) or "whisper",
+        context_length=sidecar.context_length(config),
+        special_tokens=sidecar.special_tokens(folder, sidecar.read_json(folder, "tokenizer_config.json")),
+        languages=sidecar.languages(generation),
+    )
+
+
+def _weights(folder: Folder, chipset: str, half: str) -> list[File]:
+    """The graph and what lies beside it: the compiled context may be a file of its own."""
+    try:
+        found = look(folder.path / chipset / half).files
+    except FileNotFoundError as error:
+        raise missing(f"{chipset}/{half}/model.onnx") from error
+    graph = found.get("model.onnx")
+    if graph is None or not graph.size:
+        raise missing(f"{chipset}/{half}/model.onnx")
+    return list(found.values())

@@ -1,0 +1,98 @@
+"""Walks the models folder and lists every model in it, the broken ones with what is wrong.
+
+The layout: ``models/llm/<name>/``, ``models/whisper/<name>/``, ``models/<owner>/<repo>/`` or any nesting up
+to four folders deep. What is recognised as a model is not looked into further. A .gguf file that lies
+directly in ``models/`` or in a folder that sorts by kind is a model by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fluid_server.catalog import gguf_models, openvino, qnn
+from fluid_server.catalog.folder import Folder, explain, look
+from fluid_server.catalog.naming import Placed, name_apart
+from fluid_server.types import Format, Kind, ModelSpec
+
+MAX_DEPTH = 4
+CACHE = "cache"
+CATEGORIES = frozenset(
+    {
+        "llm", "vlm", "vision", "whisper", "asr", "embedding", "embeddings", "rerank", "reranker", "image",
+        "images", "speech", "tts",
+    }
+)  # fmt: skip
+"""Folders directly in models/ that sort models by kind and are none themselves."""
+
+_NOTHING_KNOWN = (
+    "it has no model files that this server knows: an OpenVINO model has openvino_model.xml, "
+    "a GGUF model a .gguf file, a QNN model <chipset>/encoder/model.onnx"
+)
+
+
+def scan(folder: Path) -> tuple[ModelSpec, ...]:
+    """Every model under the folder, sorted by id. Never fails: what cannot be read is listed as broken."""
+    try:
+        root = look(folder)
+    except OSError:
+        return ()
+    return name_apart([*_loose(root, ()), *_below(root, ())])
+
+
+def _loose(folder: Folder, parents: tuple[str, ...]) -> Iterator[Placed]:
+    """The models that are single files, and links that lead nowhere."""
+    category = bool(parents)
+    for spec in gguf_models.recognise_loose(folder):
+        yield Placed(spec, parents, category)
+    for name in folder.dangling:
+        if not name.lower().endswith(gguf_models.SUFFIX):
+            yield Placed(_broken(folder.path / name, f"{name} is a link to nothing"), parents, category)
+
+
+def _below(folder: Folder, parents: tuple[str, ...]) -> Iterator[Placed]:
+    for name in folder.folders:
+        if parents or name != CACHE:
+            yield from _visit(folder.path / name, parents)
+
+
+def _visit(path: Path, parents: tuple[str, ...]) -> Iterator[Placed]:
+    category = len(parents) == 1 and parents[0] in CATEGORIES
+    inside = (*parents, path.name)
+    try:
+        folder = look(path)
+    except OSError as error:
+        yield Placed(_broken(path, explain(error)), parents, category)
+        return
+    if not parents and path.name in CATEGORIES:
+        yield from _loose(folder, inside)
+        yield from _below(folder, inside)
+        return
+    specs = openvino.recognise(folder) or qnn.recognise(folder) or gguf_models.recognise(folder)
+    placed = [Placed(spec, parents, category) for spec in specs]
+    if not placed and len(inside) < MAX_DEPTH:
+        placed = list(_below(folder, inside))
+    if not placed and (reason := _why_not(folder, depth=len(inside))):
+        placed = [Placed(_broken(path, reason), parents, category)]
+    yield from placed
+
+
+def _why_not(folder: Folder, *, depth: int) -> str | None:
+    """Why a folder without any model in it is none; None where nobody would expect one."""
+    names = [name.lower() for name in folder.files]
+    if folder.unfinished:
+        return "its download has not finished: download the model again"
+    if folder.dangling:
+        return f"{folder.dangling[0]} is a link to nothing: download the model again"
+    if any(name.endswith((".safetensors", ".pt", ".pth")) or name.startswith("pytorch_model") for name in names):
+        return "it holds PyTorch weights: get the OpenVINO or GGUF form of this model, or convert it"
+    if folder.folders and depth == MAX_DEPTH:
+        return f"it lies too deep: models are looked for {MAX_DEPTH} folders deep"
+    if names:
+        return _NOTHING_KNOWN
+    return "the folder is empty: download the model again" if depth > 1 else None
+
+
+def _broken(path: Path, problem: str) -> ModelSpec:
+    """A model that is known by its name alone; no format fits, so the most usual one stands in."""
+    return ModelSpec(id=path.name, format=Format.UNKNOWN, kind=Kind.UNKNOWN, path=path, problem=problem)

@@ -1,0 +1,147 @@
+"""fluid-server serve: listen, say where, and end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from fluid_server import __version__, log
+from fluid_server.app import create_app
+from fluid_server.config import ServerConfig, export
+from fluid_server.errors import ConfigError
+
+CONNECTIONS_CLOSE = 1  # seconds that open connections get after their requests have ended
+
+
+def run(config: ServerConfig) -> int:
+    """Serve until SIGINT or SIGTERM. Errors: ConfigError for a port that is taken."""
+    log.set_up(config.log_level, config.log_format)
+    if config.reload:
+        return _with_reload(config)
+    app = create_app(config)
+    listener = listen(config)
+    server = Server(uvicorn.Config(app, **_options(config)), app)
+    _banner(config, listener)
+    with listener, signals_end_well(server):
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but the requests that still run are told before their connections are closed."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+        self.over = False
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests finish or fail readably, then close connections and run the app's own shutdown."""
+        await self._app.state.manager.drain()
+        await super().shutdown(sockets)
+        self.over = True
+
+
+@contextmanager
+def signals_end_well(server: Server) -> Generator[None, None, None]:
+    """Make a shutdown that was asked for end with exit code 0.
+
+    uvicorn shuts down in good order and then raises the signal again for whoever listened before it: nobody
+    needs to hear of it once everything is over.
+    """
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        if not server.over:
+            raise SystemExit(128 + number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        numbers.append(signal.SIGBREAK)
+    before = {number: signal.signal(number, ended) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _options(config: ServerConfig) -> dict[str, Any]:
+    return {
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": CONNECTIONS_CLOSE,
+        "server_header": False,
+        "loop": asyncio.new_event_loop if sys.platform == "win32" else "auto",
+    }
+
+
+def listen(config: ServerConfig) -> socket.socket:
+    """A listening socket, made before anything is loaded. Errors: ConfigError that says who has the port."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    # The protocol must be named: asyncio switches Nagle's algorithm off only where it sees TCP, and with it on a
+    # response in two writes waits 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if sys.platform != "win32":  # there, SO_REUSEADDR would let two servers share one port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why_not(config, error), param="port") from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _why_not(config: ServerConfig, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"'{config.host}' is no address of this machine. Use 127.0.0.1, or one that it has, with --host."
+    if error.errno == errno.EACCES:
+        return f"Port {config.port} needs rights that this user does not have. Choose one above 1023 with --port."
+    return (
+        f"Port {config.port} on {config.host} cannot be used ({error.strerror}). Another server may have it: choose "
+        "one with --port, or --port 0 for any that is free."
+    )
+
+
+def address_of(config: ServerConfig, listener: socket.socket) -> str:
+    """The URL to open; an address that stands for all of the machine's is no place to go to."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - a comparison
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _banner(config: ServerConfig, listener: socket.socket) -> None:
+    address = address_of(config, listener)
+    rows = {
+        "API": f"{address}/v1   (OpenAI clients: base_url)",
+        "Docs": f"{address}/docs",
+        "Health": f"{address}/health",
+        "Models": f"{config.model_path.absolute()}",
+    }
+    print(f"Fluid Server {__version__}", file=sys.stderr)
+    for name, value in rows.items():
+        print(f"  {name:<7} {value}", file=sys.stderr)
+    print("  Ctrl-C ends it.", file=sys.stderr, flush=True)
+
+
+def _with_reload(config: ServerConfig) -> int:
+    export(config)
+    uvicorn.run(
+        "fluid_server.app:create_app",
+        factory=True,
+        reload=True,
+        host=config.host,
+        port=config.port,
+        **_options(config),
+    )
+    return 0

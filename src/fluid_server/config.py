@@ -1,0 +1,249 @@
+"""ServerConfig: every default once. A file, then the environment (FLUID_*, .env), then flags.
+
+The only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import sys
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from fluid_server.errors import ConfigError
+
+ENV_PREFIX = "FLUID_"
+DEFAULT_FILE = Path("fluid.toml")
+
+
+class ServerConfig(BaseSettings):
+    """What the server does where nobody says otherwise. Frozen: made once at the edge, handed down in pieces."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
+        protected_namespaces=(),
+    )  # fmt: skip
+
+    host: str = Field("127.0.0.1", description="address to listen on; a public one needs an API key")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    model_path: Path = Field(
+        default_factory=lambda: default_model_path(),  # noqa: PLW0108 - defined below
+        description="folder of the models (default: ./models where it exists, else the user's data folder)",
+    )
+    llm_model: str | None = Field(None, description="language model to warm up at the start")
+    whisper_model: str | None = Field(None, description="speech model to warm up at the start")
+    device: str = Field("AUTO", min_length=2, description="CPU, GPU, NPU or AUTO: where models run")
+    warm_up: bool = Field(True, description="load a speech and a language model in the background at the start")
+    idle_timeout: float = Field(300, ge=0, description="seconds without a request before a model is unloaded; 0: never")
+    load_timeout: float = Field(600, gt=0, description="seconds that loading a model may take")
+    max_memory: ByteSize | None = Field(
+        None,
+        description="memory that all models may use together, such as 8GB (default: 80%% of what is free)",
+    )
+    max_loaded: int = Field(8, ge=1, description="models held in memory at the same time")
+    parallel: int = Field(16, ge=1, le=256, description="requests that one model answers at once")
+    max_queue: int = Field(64, ge=0, description="requests that may wait for one model; more get a 429")
+    context_length: int | None = Field(
+        None, ge=32, description="upper limit of the context in tokens (default: the model's own)"
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads of each model (default: the engine's choice)")
+    openvino: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
+    )
+    max_upload: ByteSize = Field(ByteSize(25 * 1024**2), description="largest audio upload")
+    max_body: ByteSize = Field(ByteSize(32 * 1024**2), description="largest request body that is not an upload")
+    max_audio_seconds: float = Field(4 * 3600, gt=0, description="longest audio, in seconds after decoding")
+    max_choices: int = Field(16, ge=1, description="largest n of a request")
+    heartbeat: float = Field(10, gt=0, description="seconds between the comments that keep an open stream alive")
+    shutdown_grace: float = Field(1, ge=0, description="seconds that running requests get to finish at the end")
+    api_key: SecretStr | None = Field(None, description="key that clients must send; better by FLUID_API_KEY")
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="web origins, besides loopback, that may call (such as https://app.example)",
+    )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="host names, besides loopback and --host, that clients may use"
+    )
+    echo: bool = Field(False, description="offer the built-in model 'echo', which repeats what it is told")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
+    log_format: Literal["text", "json"] = Field("text", description="logs for people or for machines")
+    reload: bool = Field(False, description="restart when the source changes (for development)")
+
+    @field_validator("allowed_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """In the environment a list is written with commas."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("openvino", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """In the environment properties are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            return json.loads(value)
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(key.strip() and equals for key, equals, _ in pairs):
+            raise ValueError("write it as KEY=VALUE,KEY=VALUE")
+        return {key.strip(): found.strip() for key, _, found in pairs}
+
+    @field_validator("api_key", mode="after")
+    @classmethod
+    def _some_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty key lets everybody in: it is none."""
+        return value if value is not None and value.get_secret_value().strip() else None
+
+    @field_validator("device", mode="after")
+    @classmethod
+    def _upper(cls, value: str) -> str:
+        return value.upper()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags come first, then the environment, then .env, then the file."""
+        file = TomlConfigSettingsSource(settings_cls, _config_file())
+        return init_settings, env_settings, dotenv_settings, file
+
+    @property
+    def cache_path(self) -> Path:
+        """Where engines keep what they compiled for a device."""
+        return self.model_path / "cache"
+
+    @property
+    def binds_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def default_model_path() -> Path:
+    """``./models`` where it exists, else the user's data folder."""
+    here = Path("models")
+    if here.is_dir():
+        return here.resolve()
+    from platformdirs import user_data_path
+
+    return user_data_path("fluid-server", appauthor=False) / "models"
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get(f"{ENV_PREFIX}CONFIG", DEFAULT_FILE))
+
+
+def load_config(flags: dict[str, Any] | None = None, *, file: Path | None = None) -> ServerConfig:
+    """Read the file, the environment and ``flags``, the later winning. Errors: ConfigError naming the setting."""
+    if file is not None:
+        os.environ[f"{ENV_PREFIX}CONFIG"] = str(file)
+    if f"{ENV_PREFIX}CONFIG" in os.environ and not _config_file().is_file():
+        raise ConfigError(f"The configuration file '{_config_file()}' does not exist.", param="config")
+    try:
+        config = ServerConfig(**(flags or {}))
+    except ValidationError as error:
+        raise ConfigError(_explain(error), param=_setting(error)) from error
+    except (tomllib.TOMLDecodeError, SettingsError) as error:
+        raise ConfigError(f"The configuration cannot be read: {error}", param="config") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration is not UTF-8 ('.env' or '{_config_file()}'). In PowerShell, write it with "
+            "Set-Content -Encoding utf8.",
+            param="config",
+        ) from error
+    _reject_unknown_settings()
+    _reject_unknown_variables()
+    return _checked(config)
+
+
+def _setting(error: ValidationError) -> str:
+    return str(error.errors()[0]["loc"][0])
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        name = str(problem["loc"][0])
+        flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
+        given = "" if name == "api_key" else f" (got {problem['input']!r})"
+        lines.append(f"{flag} ({variable}): {problem['msg']}{given}")
+    return "The configuration is not valid: " + "; ".join(lines)
+
+
+def _reject_unknown_settings() -> None:
+    file = _config_file()
+    if not file.is_file():
+        return
+    unknown = tomllib.loads(file.read_text(encoding="utf-8")).keys() - ServerConfig.model_fields.keys()
+    if unknown:
+        raise ConfigError(f"The configuration file has unknown settings: {', '.join(sorted(unknown))}.", param="config")
+
+
+def _reject_unknown_variables() -> None:
+    known = {ENV_PREFIX + name.upper() for name in ("config", *ServerConfig.model_fields)}
+    for name in os.environ:
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            close = get_close_matches(name.upper(), known, 1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"The environment variable {name} is no setting of this program.{hint}", param=name)
+
+
+def _checked(config: ServerConfig) -> ServerConfig:
+    if not config.binds_loopback and config.api_key is None:
+        raise ConfigError(
+            f"Listening on {config.host} lets other machines in, and no API key is set. "
+            "Set FLUID_API_KEY, or listen on 127.0.0.1.",
+            param="api_key",
+        )
+    return config
+
+
+def export(config: ServerConfig) -> None:
+    """Put a configuration into the environment, for the process that ``--reload`` starts."""
+    values = config.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
+    for name, value in values.items():
+        os.environ[ENV_PREFIX + name.upper()] = _as_text(value)
+    if config.api_key is not None:
+        os.environ[f"{ENV_PREFIX}API_KEY"] = config.api_key.get_secret_value()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker: ours, with what its engines want set before they are imported.
+
+    ``OMP_WAIT_POLICY=passive``: libgomp's spinning collapses when other work shares the cores (measured: from
+    117 to 0.8 tokens a second on two cores with two busy neighbours).
+    """
+    environment = dict(os.environ)
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    if sys.platform == "win32":
+        environment.setdefault("KMP_BLOCKTIME", "0")
+    return environment

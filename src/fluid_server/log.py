@@ -1,0 +1,67 @@
+"""Logs: readable for people, one JSON object a line for machines. Always UTF-8, always stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
+RESET = "\x1b[0m"
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in vars(record).items() if key not in PLAIN_ATTRIBUTES}
+
+
+class TextFormatter(logging.Formatter):
+    """``12:30:01 INFO    message  key=value``, coloured on a terminal."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as a line, a traceback below it where there is one."""
+        when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        extras = "".join(f"  {key}={value}" for key, value in _extras(record).items())
+        line = f"{when} {record.levelname:<7} {record.getMessage()}{extras}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        colour = COLOURS.get(record.levelname, "") if self._colour else ""
+        return f"{colour}{line}{RESET}" if colour else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, message, and the record's extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line of JSON."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def set_up(level: str = "info", style: str = "text") -> None:
+    """Send everything from ``level`` on to stderr, as ``text`` or ``json``."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(colour=sys.stderr.isatty()))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "multipart", "sse_starlette"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

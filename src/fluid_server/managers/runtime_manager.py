@@ -1,0 +1,414 @@
+"""RuntimeManager: what is in memory, who may use it, what is loaded for it and what has to go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fluid_server.catalog.builtin import echo_spec
+from fluid_server.catalog.resolve import resolve
+from fluid_server.catalog.scan import scan
+from fluid_server.config import ServerConfig
+from fluid_server.errors import (
+    AbilityMissing,
+    FluidError,
+    InvalidRequest,
+    ModelFailed,
+    ModelNotFound,
+    OutOfMemory,
+    QueueFull,
+    ShuttingDown,
+)
+from fluid_server.managers.eviction import Resident, Verdict, decide
+from fluid_server.managers.selection import Candidate, select
+from fluid_server.managers.slot import Slot, State
+from fluid_server.managers.warm_up import first_request, to_warm
+from fluid_server.types import Ability, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+from fluid_server.workers.handle import WorkerHandle
+from fluid_server.workers.probe import Report, probe
+from fluid_server.workers.protocol import Load
+
+logger = logging.getLogger(__name__)
+RESCAN_AFTER = 2.0
+STOP_TIMEOUT = 1.0
+QUEUE_RETRY_AFTER = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use a loaded model now. As long as it is held, the model stays."""
+
+    spec: ModelSpec
+    info: ModelInfo
+    _handle: WorkerHandle
+
+    async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
+        """The answer's events in batches. Errors: the request's failure; leaving early cancels it."""
+        async with aclosing(self._handle.run(request)) as batches:
+            async for events in batches:
+                yield events
+
+
+class RuntimeManager:
+    """One owner of all slots. Everything happens on one event loop, so nothing here needs a lock."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._slots: dict[str, Slot] = {}
+        self._specs: tuple[ModelSpec, ...] = ()
+        self._scanned = 0.0
+        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._probe: asyncio.Task[Report] | None = None
+        self.closing = False
+        self.warming = False
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read the catalog; look for runtimes and warm up in the background."""
+        self._probe = asyncio.create_task(probe(), name="probe")
+        _say_what_is_there(await self.specs(), self._config.model_path)
+        if self._config.warm_up:
+            self.warming = True
+            self._in_background(self._warm_up(), "warm-up")
+
+    async def drain(self) -> None:
+        """Take no more requests; let the running ones finish for a moment, then end them with an error."""
+        self.closing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.shutdown_grace):
+                await asyncio.gather(*(slot.handle.idle() for slot in self._slots.values() if slot.handle))
+        error = ShuttingDown("The server is shutting down. Send the request again when it is back.")
+        for slot in self._slots.values():
+            if slot.handle:
+                slot.handle.end_all(error)
+
+    async def close(self) -> None:
+        """Stop every worker and every background task. No process is left behind."""
+        self.closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = [*self._background, *self._loads.values(), *([self._probe] if self._probe else [])]
+        for task in tasks:
+            task.cancel()
+        handles = [slot.handle for slot in self._slots.values() if slot.handle]
+        await asyncio.gather(*(handle.stop(STOP_TIMEOUT) for handle in handles))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what there is -----------------------------------------------------------------------------------
+
+    async def specs(self, *, fresh: bool = False) -> tuple[ModelSpec, ...]:
+        """The catalog; read again when it is older than a moment, so that models that were copied in appear."""
+        now = time.monotonic()
+        if fresh or not self._specs or now - self._scanned > RESCAN_AFTER:
+            found = await asyncio.to_thread(scan, self._config.model_path)
+            self._specs = (*found, echo_spec()) if self._config.echo else found
+            self._scanned = now
+        return self._specs
+
+    async def runtimes(self) -> Report:
+        """Which runtimes import here, and their devices; waits for the check that began at the start."""
+        if self._probe is None:
+            self._probe = asyncio.create_task(probe(), name="probe")
+        return await asyncio.shield(self._probe)
+
+    def runtimes_now(self) -> Report | None:
+        """The same without waiting: None while the check runs."""
+        done = self._probe is not None and self._probe.done() and not self._probe.cancelled()
+        return self._probe.result() if done and self._probe else None
+
+    def slot(self, model: str) -> Slot | None:
+        """The slot of a model that was asked for at least once."""
+        return self._slots.get(model)
+
+    def slots(self) -> Iterable[Slot]:
+        """All slots."""
+        return self._slots.values()
+
+    async def find(self, model: str) -> ModelSpec:
+        """The model of that name; a name that is not known is looked for afresh. Errors: ModelNotFound."""
+        try:
+            return resolve(await self.specs(), model)
+        except ModelNotFound:
+            return resolve(await self.specs(fresh=True), model)
+
+    # --- leases ------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lease(self, model: str, ability: Ability) -> AsyncGenerator[Lease, None]:
+        """A loaded model that can do this; loads it if it must. Errors: why it cannot be had."""
+        spec = await self.find(model)
+        if spec.problem:
+            raise ModelFailed(f"Model '{spec.id}' cannot be used: {spec.problem}")
+        if ability not in spec.abilities:
+            can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
+            raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
+        slot = self._slots.setdefault(spec.id, Slot(spec))
+        slot.leases += 1
+        self._cancel_timer(spec.id)
+        try:
+            handle = await self._ready(slot)
+            yield Lease(slot.spec, self._admitted(slot, handle), handle)
+        finally:
+            slot.leases -= 1
+            self._released(slot)
+
+    def activity(self, model: str) -> str:
+        """What happens with a model now, in a few words for a waiting client."""
+        found = next((slot for slot in self._slots.values() if model in (slot.spec.id, *slot.spec.aliases)), None)
+        return found.activity() if found else "waiting"
+
+    def _admitted(self, slot: Slot, handle: WorkerHandle) -> ModelInfo:
+        limit = slot.capacity + self._config.max_queue
+        if slot.open_requests >= limit:
+            raise QueueFull(
+                f"Model '{slot.spec.id}' has {slot.open_requests} unfinished requests, and no more may wait. "
+                "Try again later, or start the server with a larger --max-queue.",
+                retry_after=QUEUE_RETRY_AFTER,
+            )
+        assert handle.info is not None
+        return handle.info
+
+    async def _ready(self, slot: Slot) -> WorkerHandle:
+        if self.closing:
+            raise ShuttingDown("The server is shutting down.")
+        if slot.state is State.DRAINING and slot.handle:
+            await slot.handle.ended.wait()
+        if slot.state is State.READY and slot.handle and slot.handle.alive:
+            return slot.handle
+        self._check_rest(slot)
+        await asyncio.shield(self._load_task(slot))
+        if slot.handle is None or slot.state is not State.READY:
+            raise slot.failure or ShuttingDown("The model was unloaded before it could be used. Try again.")
+        return slot.handle
+
+    def _check_rest(self, slot: Slot) -> None:
+        if slot.resting > 0 and slot.failure is not None:
+            raise ModelFailed(
+                f"{slot.failure.message} The next try is in {slot.resting:.0f} s.", retry_after=slot.resting
+            )
+
+    def _released(self, slot: Slot) -> None:
+        if slot.leases or slot.state is not State.READY:
+            return
+        slot.idle_since = time.monotonic()
+        if self._config.idle_timeout and not self.closing:
+            loop = asyncio.get_running_loop()
+            self._timers[slot.spec.id] = loop.call_later(
+                self._config.idle_timeout, lambda: self._in_background(self._unload_if_idle(slot), "unload")
+            )
+
+    def _cancel_timer(self, model: str) -> None:
+        timer = self._timers.pop(model, None)
+        if timer:
+            timer.cancel()
+
+    # --- loading -----------------------------------------------------------------------------------------
+
+    def _load_task(self, slot: Slot) -> asyncio.Task[None]:
+        """The load that is under way, or a new one: one at a time for each model, joined by all who wait."""
+        task = self._loads.get(slot.spec.id)
+        if task is None:
+            task = asyncio.create_task(self._load(slot), name=f"load {slot.spec.id}")
+            self._loads[slot.spec.id] = task
+            task.add_done_callback(lambda done: self._load_over(slot, done))
+        return task
+
+    def _load_over(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        self._loads.pop(slot.spec.id, None)
+        if not task.cancelled():
+            task.exception()  # marks it as seen: all who waited may have left
+
+    async def _load(self, slot: Slot) -> None:
+        slot.spec = await self.find(slot.spec.id)
+        slot.notes.clear()
+        slot.move(State.LOADING)
+        started = time.monotonic()
+        try:
+            slot.handle = await self._first_that_loads(slot)
+            slot.move(State.WARMING)
+            await self._warm(slot.handle, slot.spec)
+            slot.load_seconds = time.monotonic() - started
+            slot.move(State.READY)
+        except FluidError as error:
+            logger.error("model did not load: %s", error.message, extra={"model": slot.spec.id})
+            await self._give_up(slot, error)
+            error.retry_after = slot.resting or None
+            raise
+        except asyncio.CancelledError:
+            await self._give_up(slot, ShuttingDown("The server is shutting down."))
+            raise
+        info = slot.handle.info
+        assert info is not None
+        logger.info(
+            "model ready in %.1f s",
+            slot.load_seconds,
+            extra={"model": slot.spec.id, "runtime": info.runtime, "device": info.device},
+        )
+        self._released(slot)
+
+    async def _give_up(self, slot: Slot, error: FluidError) -> None:
+        handle = slot.handle
+        if isinstance(error, OutOfMemory | ShuttingDown):
+            slot.failure = error
+            slot.move(State.ABSENT)
+        else:
+            slot.move(State.FAILED, failure=error)
+        if handle:
+            await handle.stop(0)
+
+    async def _first_that_loads(self, slot: Slot) -> WorkerHandle:
+        """Try the candidates in order; what failed before the one that loads is noted. Errors: the last failure."""
+        choice = select(slot.spec, await self.runtimes(), self._config.device)
+        if not choice.candidates:
+            raise ModelFailed(f"Model '{slot.spec.id}' cannot run here: {choice.reason}.")
+        kv_budget = await self._make_room(slot)
+        failure: FluidError | None = None
+        for candidate in choice.candidates:
+            handle = WorkerHandle(slot.spec.id, lambda ended: self._worker_ended(slot, ended))
+            slot.handle = handle
+            try:
+                await handle.start(self._load_message(slot.spec, candidate, kv_budget), self._config.load_timeout)
+            except FluidError as error:
+                slot.notes.append(f"{candidate.runtime} on {candidate.device} did not load it: {error.message}")
+                failure = error
+            else:
+                return handle
+        assert failure is not None
+        raise ModelFailed(f"Model '{slot.spec.id}' did not load: {failure.message}") from failure
+
+    def _load_message(self, spec: ModelSpec, candidate: Candidate, kv_budget: int) -> Load:
+        config = self._config
+        options = RuntimeOptions(
+            device=candidate.device,
+            threads=config.threads,
+            parallel=config.parallel,
+            context_length=config.context_length,
+            kv_budget_bytes=kv_budget,
+            cache_dir=config.cache_path,
+            properties=config.openvino,
+        )
+        return Load(candidate.runtime, spec, options)
+
+    async def _make_room(self, slot: Slot) -> int:
+        """Unload what must go; returns the bytes that the KV cache may take. Errors: OutOfMemory with figures."""
+        others = [
+            one for one in self._slots.values() if one is not slot and one.handle and one.state is not State.FAILED
+        ]
+        residents = [Resident(one.spec.id, memory_of(one), _idle(one), one.load_seconds) for one in others]
+        verdict = decide(
+            slot.spec,
+            residents,
+            limit=self._config.max_memory,
+            available=psutil.virtual_memory().available,
+            max_loaded=self._config.max_loaded,
+            now=time.monotonic(),
+        )
+        if not verdict.fits:
+            raise OutOfMemory(self._does_not_fit(slot.spec, verdict, len(residents)))
+        for model in verdict.evict:
+            await self._unload(self._slots[model], "made room for " + slot.spec.id)
+        return verdict.kv_budget
+
+    def _does_not_fit(self, spec: ModelSpec, verdict: Verdict, loaded: int) -> str:
+        says = f"Model '{spec.id}' needs about {_gigabytes(verdict.needed)}, and {_gigabytes(verdict.free)} may be used"
+        if not loaded:
+            return f"{says}. Use a smaller model, free memory, or raise --max-memory."
+        return (
+            f"{says} beside the models that are in use ({loaded} loaded, at most {self._config.max_loaded}). "
+            "Wait for them, use a smaller model, or raise --max-memory or --max-loaded."
+        )
+
+    async def _warm(self, handle: WorkerHandle, spec: ModelSpec) -> None:
+        """One small request: compiles what is compiled late, and finds what only breaks at first use."""
+        request = first_request(spec)
+        if request is None:
+            return
+        try:
+            async with aclosing(handle.run(request)) as batches:
+                async for _ in batches:
+                    pass
+        except InvalidRequest as error:  # the request is ours, so this is the model's fault and not a client's
+            raise ModelFailed(f"Model '{spec.id}' failed on its first request: {error.message}") from error
+
+    # --- unloading ---------------------------------------------------------------------------------------
+
+    async def _unload_if_idle(self, slot: Slot) -> None:
+        if not slot.leases and slot.state is State.READY:
+            await self._unload(slot, "idle")
+
+    async def _unload(self, slot: Slot, why: str) -> None:
+        if slot.leases or slot.state is not State.READY or slot.handle is None:
+            return
+        self._cancel_timer(slot.spec.id)
+        handle = slot.handle
+        slot.move(State.DRAINING)
+        await handle.stop(STOP_TIMEOUT)
+        logger.info("model unloaded (%s)", why, extra={"model": slot.spec.id})
+
+    def _worker_ended(self, slot: Slot, handle: WorkerHandle) -> None:
+        """A worker has gone, told to or not; while loading, the load itself hears of it."""
+        if slot.handle is not handle or slot.state not in (State.READY, State.DRAINING):
+            return
+        if slot.state is State.READY and not self.closing:
+            logger.error("worker died", extra={"model": slot.spec.id, "pid": handle.pid, "exit_code": handle.exit_code})
+        self._cancel_timer(slot.spec.id)
+        slot.move(State.ABSENT)
+
+    # --- background --------------------------------------------------------------------------------------
+
+    async def _warm_up(self) -> None:
+        """Load what was asked for, else the default of each kind; Whisper first, since it is the smaller."""
+        try:
+            wanted = to_warm(await self.specs(), await self.runtimes(), self._config)
+            for spec, ability in wanted:
+                with suppress(FluidError):  # it has been logged, and the model's state says so
+                    async with self.lease(spec.id, ability):
+                        pass
+        finally:
+            self.warming = False
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def memory_of(slot: Slot) -> int:
+    """The resident memory of a slot's worker in bytes, measured; 0 where there is none."""
+    pid = slot.handle.pid if slot.handle else None
+    if pid is None:
+        return 0
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _idle(slot: Slot) -> float | None:
+    return slot.idle_since if slot.state is State.READY and not slot.leases else None
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1024**3:.1f} GB"
+
+
+def _say_what_is_there(specs: Sequence[ModelSpec], folder: Path) -> None:
+    usable = [spec for spec in specs if not spec.problem]
+    if not usable:
+        logger.warning("there is no usable model in %s: copy one in, or use --model-path", folder)
+    for spec in specs:
+        if spec.problem:
+            logger.warning("model is broken: %s", spec.problem, extra={"model": spec.id})
+    if usable:
+        logger.info("models: %s", ", ".join(spec.id for spec in usable))

@@ -1,0 +1,105 @@
+"""A model's place in memory: its state, its worker, its leases. One owner, one transition function."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fluid_server.errors import FluidError
+from fluid_server.types import ModelInfo, ModelSpec
+from fluid_server.workers.handle import WorkerHandle
+
+logger = logging.getLogger(__name__)
+FIRST_COOL_DOWN = 10.0
+LONGEST_COOL_DOWN = 300.0
+
+
+class State(StrEnum):
+    """Where a model is on its way into and out of memory."""
+
+    ABSENT = "absent"
+    LOADING = "loading"
+    WARMING = "warming"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+ALLOWED = {
+    State.ABSENT: {State.LOADING},
+    State.LOADING: {State.WARMING, State.FAILED, State.ABSENT},
+    State.WARMING: {State.READY, State.FAILED, State.ABSENT},
+    State.READY: {State.DRAINING, State.ABSENT},
+    State.DRAINING: {State.ABSENT},
+    State.FAILED: {State.LOADING, State.ABSENT},
+}
+
+
+@dataclass(eq=False)
+class Slot:
+    """One model. Its manager alone changes it, on the event loop."""
+
+    spec: ModelSpec
+    state: State = State.ABSENT
+    handle: WorkerHandle | None = None
+    leases: int = 0
+    idle_since: float | None = None
+    load_seconds: float = 0.0
+    failure: FluidError | None = None
+    failures: int = 0
+    retry_at: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def move(self, state: State, *, failure: FluidError | None = None) -> None:
+        """Change the state: the only place where that happens. Errors: RuntimeError for a forbidden step."""
+        if state not in ALLOWED[self.state]:
+            raise RuntimeError(f"a slot does not go from {self.state} to {state}")
+        logger.debug("state", extra={"model": self.spec.id, "from": str(self.state), "to": str(state)})
+        self.state = state
+        if state is State.READY:
+            self.failures, self.failure = 0, None
+            self.idle_since = time.monotonic()
+        elif state is State.FAILED:
+            self.failures += 1
+            self.failure = failure
+            self.retry_at = time.monotonic() + cool_down(self.failures)
+        if state in (State.ABSENT, State.FAILED):
+            self.handle, self.idle_since = None, None
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What the loaded model turned out to be."""
+        return self.handle.info if self.handle else None
+
+    @property
+    def capacity(self) -> int:
+        """Requests that the loaded model answers at once."""
+        return self.info.parallel if self.info else 1
+
+    @property
+    def open_requests(self) -> int:
+        """Requests that the worker has not finished."""
+        return len(self.handle.tickets) if self.handle else 0
+
+    @property
+    def resting(self) -> float:
+        """Seconds until a model that failed to load may be tried again."""
+        return max(0.0, self.retry_at - time.monotonic()) if self.state is State.FAILED else 0.0
+
+    def activity(self) -> str:
+        """What a waiting client may be told, in a few words."""
+        if self.state is State.LOADING:
+            progress = self.handle.progress if self.handle else None
+            done = f" {progress.fraction:.0%}" if progress and progress.fraction is not None else ""
+            return f"loading{done}: {progress.text}" if progress else "loading"
+        if self.state is not State.READY:
+            return str(self.state)
+        waiting = self.open_requests - self.capacity
+        return f"queued {waiting}" if waiting > 0 else "generating"
+
+
+def cool_down(failures: int) -> float:
+    """Seconds of rest after the n-th failure in a row: 10, 20, 40 … 300."""
+    return min(LONGEST_COOL_DOWN, FIRST_COOL_DOWN * 2.0 ** (failures - 1))

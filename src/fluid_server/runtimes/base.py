@@ -1,0 +1,89 @@
+"""BaseRuntime: what the worker's loop asks of every backend. Add, step, cancel."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar
+
+from fluid_server.errors import FluidError
+from fluid_server.types import Cancelled, Counters, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+
+Outcome = tuple[int, Event | FluidError]
+ReportProgress = Callable[[str, float | None], None]
+
+
+class BaseRuntime(ABC):
+    """One loaded model. Lives in a worker process and is called from one thread only.
+
+    A request that was added ends with exactly one of Done, Cancelled or a FluidError. ``step`` raises only when
+    the engine cannot be used again: the worker then fails everything and ends.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    @abstractmethod
+    def load(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
+        """Bring the model into memory. Errors: any FluidError, or whatever the engine raises."""
+
+    @abstractmethod
+    def add(self, request_id: int, request: Request) -> None:
+        """Take a request. Errors: a FluidError that says why it cannot be served."""
+
+    @abstractmethod
+    def step(self) -> list[Outcome]:
+        """Move all requests one step on; may return nothing, never blocks for more than about 50 ms idly."""
+
+    @abstractmethod
+    def drop(self, request_id: int) -> bool:
+        """Take a request out of the engine and free its place; False if it is not here (any more)."""
+
+    @property
+    @abstractmethod
+    def busy(self) -> bool:
+        """Whether there is a request to step."""
+
+    @property
+    @abstractmethod
+    def load_now(self) -> tuple[int, int]:
+        """How many requests are in the engine, and how many wait before it."""
+
+    def close(self) -> None:
+        """Let go of the engine in good order; the process ends after it."""
+        return
+
+    def cancel(self, request_id: int) -> list[Outcome]:
+        """Drop a request that nobody waits for; a request that has ended already is left alone."""
+        if not self.drop(request_id):
+            return []
+        self.count(cancelled=1)
+        return [(request_id, Cancelled())]
+
+    def refused(self) -> None:
+        """Count a request that ``add`` did not take."""
+        self.count(failed=1)
+
+    def count(self, **increments: int) -> None:
+        """Add to the runtime's own counters, by the names of the fields of types.Counters."""
+        self._counts.update(increments)
+
+    @property
+    def counters(self) -> Counters:
+        """What was done so far, and what is here now."""
+        running, waiting = self.load_now
+        return Counters(running=running, waiting=waiting, **self._counts)
+
+
+def plain_reason(error: BaseException) -> str:
+    """An engine's error text without its build paths and source lines: what a person can use."""
+    text = str(error).strip() or type(error).__name__
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Exception from ")]
+    kept = " ".join(lines or [text])
+    kept = re.sub(r"(?:[A-Za-z]:)?[\w.\-]*[\\/](?:[\w.\-+@ ]+[\\/])+", "", kept)
+    kept = re.sub(r"Check '.*?' failed at \S+:\d+:?\s*", "", kept)
+    return kept[:400]

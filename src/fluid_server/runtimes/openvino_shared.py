@@ -1,0 +1,62 @@
+"""What all OpenVINO runtimes need: a quiet import, checked devices, and the properties of a pipeline."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from fluid_server.errors import EngineFailed
+from fluid_server.types import RuntimeOptions
+
+COMPILED_DEVICES = ("GPU", "NPU")  # a compiled-model cache pays there; on CPU it was measured to gain nothing
+
+
+def import_genai() -> Any:
+    """Import openvino_genai without its import-time telemetry. Errors: EngineFailed where it has no wheel."""
+    _switch_telemetry_off()
+    try:
+        import openvino_genai
+    except ImportError as error:
+        raise EngineFailed(
+            f"openvino-genai cannot be imported here ({error}). 'fluid-server doctor' says what is missing."
+        ) from error
+    return openvino_genai
+
+
+def _switch_telemetry_off() -> None:
+    """OpenVINO sends an event at every import unless this package is absent; None in its place is absence."""
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)
+
+
+def devices() -> list[str]:
+    """The devices that OpenVINO finds on this machine, such as ["CPU", "GPU", "NPU"]."""
+    _switch_telemetry_off()
+    import openvino
+
+    return [str(device) for device in openvino.Core().available_devices]
+
+
+def properties(options: RuntimeOptions) -> dict[str, Any]:
+    """Properties for a pipeline's constructor: threads, cache, and what the user configured."""
+    chosen: dict[str, Any] = {}
+    if options.threads and options.device in {"CPU", "AUTO"}:
+        chosen["INFERENCE_NUM_THREADS"] = str(options.threads)
+    if options.cache_dir and options.device.split(".")[0] in COMPILED_DEVICES:
+        options.cache_dir.mkdir(parents=True, exist_ok=True)
+        chosen["CACHE_DIR"] = str(options.cache_dir)
+    return {**chosen, **options.properties}
+
+
+def kv_cache_bytes(bytes_per_token: int | None, configured: Mapping[str, str], device: str) -> int | None:
+    """Bytes that one token takes in the KV cache, from its size at 2 bytes a value.
+
+    The CPU plugin stores 8-bit values with a scale and zero point for each group unless told otherwise, the
+    others 16-bit ones.
+    """
+    if bytes_per_token is None:
+        return None
+    precision = configured.get("KV_CACHE_PRECISION", "u8" if device == "CPU" else "f16").lower()
+    factor = {"f32": 2.0, "f16": 1.0, "bf16": 1.0, "u8": 0.57, "i8": 0.57, "u4": 0.32}.get(precision, 1.0)
+    return max(1, round(bytes_per_token * factor))

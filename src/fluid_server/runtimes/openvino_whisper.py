@@ -1,0 +1,155 @@
+"""OpenVINOWhisperRuntime: OpenVINO GenAI's WhisperPipeline."""
+
+from __future__ import annotations
+
+import io
+import queue
+import re
+import threading
+from typing import Any
+
+from fluid_server.content.sound import Sound, decode
+from fluid_server.errors import EngineFailed, FluidError, InvalidRequest, UnreadableAudio
+from fluid_server.runtimes.base import ReportProgress, plain_reason
+from fluid_server.runtimes.one_at_a_time import Answer, OneAtATimeRuntime
+from fluid_server.runtimes.openvino_shared import import_genai, properties
+from fluid_server.types import (
+    ChoiceEnd,
+    Done,
+    ModelInfo,
+    ModelSpec,
+    Request,
+    RuntimeOptions,
+    TextPiece,
+    TranscribeRequest,
+    Usage,
+)
+
+SPECIAL_TOKEN = re.compile(r"<\|[^|<>]*\|>")
+TICK = 0.02  # seconds between two looks at whether the client is still there
+SHORTEST = 400  # samples, 25 ms: Whisper's window; less cannot hold a sound and makes the pipeline raise
+
+
+class OpenVINOWhisperRuntime(OneAtATimeRuntime):
+    """A Whisper in OpenVINO IR: one file at a time, any length (the pipeline moves its 30 s window along)."""
+
+    name = "openvino-whisper"
+
+    def load(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
+        """Compile encoder and decoder for the device."""
+        self._genai = import_genai()
+        progress(f"compiling for {options.device}", None)
+        self._pipeline = self._genai.WhisperPipeline(str(spec.path), options.device, **properties(options))
+        config = self._pipeline.get_generation_config()
+        self._languages = sorted(token.strip("<|>") for token in config.lang_to_id)
+        return ModelInfo(
+            runtime=self.name,
+            device=options.device,
+            parallel=1,
+            engine=f"openvino-genai {self._genai.__version__}",
+            context_length=config.max_length if config.max_length < 1_000_000 else None,
+        )
+
+    def check(self, request: Request) -> None:
+        """Refuse other kinds of work, and a language that this model does not have."""
+        if not isinstance(request, TranscribeRequest):
+            raise InvalidRequest("This model transcribes speech and cannot do anything else.", param="model")
+        if request.language is not None and self._languages and request.language not in self._languages:
+            known = ", ".join(self._languages)
+            raise InvalidRequest(
+                f"This model does not know the language '{request.language}'. It knows: {known}.",
+                param="language",
+            )
+
+    def answer(self, request: Request) -> Answer:
+        """Text as it is recognised; the pipeline runs in a thread and is told to stop when we are closed."""
+        assert isinstance(request, TranscribeRequest)
+        task = _Task(self._pipeline, self._genai, request, multilingual=bool(self._languages))
+        task.start()
+        try:
+            while (item := task.next()) is not _END:
+                if isinstance(item, FluidError):
+                    raise item
+                yield TextPiece(0, item) if isinstance(item, str) else None
+            yield ChoiceEnd(0, "stop")
+            yield Done(Usage(completion_tokens=task.tokens, audio_seconds=task.seconds))
+        finally:
+            task.end()
+
+
+_END = object()
+
+
+class _Task:
+    """One file: decoded and recognised in a thread."""
+
+    def __init__(self, pipeline: Any, genai: Any, request: TranscribeRequest, *, multilingual: bool) -> None:
+        self._pipeline = pipeline
+        self._genai = genai
+        self._request = request
+        self._multilingual = multilingual
+        self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
+        self.seconds = 0.0
+        self.tokens = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def next(self) -> object:
+        """A piece of text, a failure, the end, or None when nothing has come for a tick."""
+        try:
+            return self._items.get(timeout=TICK)
+        except queue.Empty:
+            return None
+
+    def end(self) -> None:
+        """Make the pipeline stop at its next token and wait for it."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            audio = self._request.audio
+            source = io.BytesIO(audio) if isinstance(audio, bytes) else audio
+            sound = decode(source, max_seconds=self._request.max_seconds)
+            self.seconds = sound.seconds
+            if len(sound.samples) < SHORTEST:
+                raise UnreadableAudio(
+                    f"The audio is {sound.seconds * 1000:.0f} ms long: too short to hold speech.",
+                    param="file",
+                )
+            self._recognise(sound)
+        except FluidError as error:
+            self._items.put(error)
+        except (RuntimeError, ValueError) as error:
+            self._items.put(EngineFailed(f"OpenVINO could not transcribe this: {plain_reason(error)}"))
+        else:
+            self._items.put(_END)
+
+    def _recognise(self, sound: Sound) -> None:
+        if self._stopped.is_set():
+            return
+        result = self._pipeline.generate(sound.samples, streamer=self._on_text, **self._settings())
+        self.tokens = int(result.perf_metrics.get_num_generated_tokens())
+
+    def _on_text(self, text: str) -> Any:
+        # The pipeline decodes timestamp tokens as text where a model puts them unasked (seen with a prompt).
+        if words := SPECIAL_TOKEN.sub("", text):
+            self._items.put(words)
+        status = self._genai.StreamingStatus
+        return status.CANCEL if self._stopped.is_set() else status.RUNNING
+
+    def _settings(self) -> dict[str, Any]:
+        request = self._request
+        settings: dict[str, Any] = {}
+        if self._multilingual:
+            settings["task"] = request.task
+            if request.language is not None:
+                settings["language"] = f"<|{request.language}|>"
+        if request.prompt:
+            settings["initial_prompt"] = request.prompt
+        if request.temperature > 0:
+            settings |= {"do_sample": True, "temperature": request.temperature, "rng_seed": 0}
+        return settings

@@ -1,0 +1,77 @@
+"""Name → runtime. The only list of backends: selection, doctor, the packaged program and the worker read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from fluid_server.runtimes.base import BaseRuntime
+from fluid_server.types import Format, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One backend: where its class is, which package it needs and who lists its devices, and what it can run."""
+
+    name: str
+    target: str
+    package: str | None
+    devices: str | None
+    formats: frozenset[Format]
+    kinds: frozenset[Kind]
+
+
+HERE = "fluid_server.runtimes."
+
+
+RUNTIMES: Mapping[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="openvino",
+            target=HERE + "openvino_llm:OpenVINOLLMRuntime",
+            package="openvino-genai",
+            devices=HERE + "openvino_shared:devices",
+            formats=frozenset({Format.OPENVINO}),
+            kinds=frozenset({Kind.TEXT}),
+        ),
+        Entry(
+            name="openvino-whisper",
+            target=HERE + "openvino_whisper:OpenVINOWhisperRuntime",
+            package="openvino-genai",
+            devices=HERE + "openvino_shared:devices",
+            formats=frozenset({Format.OPENVINO}),
+            kinds=frozenset({Kind.TRANSCRIPTION}),
+        ),
+        Entry(
+            name="llamacpp",
+            target=HERE + "llamacpp:LlamaCppRuntime",
+            package="xllamacpp",
+            devices=HERE + "llamacpp_prebuilt:devices",
+            formats=frozenset({Format.GGUF}),
+            kinds=frozenset({Kind.TEXT, Kind.VISION}),  # of a vision model, the language half
+        ),
+        Entry(
+            name="echo",
+            target=HERE + "echo:EchoRuntime",
+            package=None,
+            devices=None,
+            formats=frozenset({Format.BUILTIN}),
+            kinds=frozenset({Kind.TEXT}),
+        ),
+    )
+}
+
+
+def load_target(target: str) -> Any:
+    """What ``module:name`` stands for. Errors: ImportError, AttributeError."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def create(name: str) -> BaseRuntime:
+    """Import the runtime's module and make one. Errors: KeyError for an unknown name, ImportError."""
+    runtime: type[BaseRuntime] = load_target(RUNTIMES[name].target)
+    return runtime()

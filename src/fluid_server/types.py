@@ -1,0 +1,230 @@
+"""What flows between the parts: small frozen values, made once at the door. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Format(StrEnum):
+    """How a model's weights are stored."""
+
+    OPENVINO = "openvino"
+    GGUF = "gguf"
+    QNN = "qnn"
+    BUILTIN = "builtin"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """What a model is made for."""
+
+    TEXT = "text"
+    VISION = "vision-language"
+    TRANSCRIPTION = "transcription"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+    IMAGE = "image"
+    SPEECH = "speech"
+    UNKNOWN = "unknown"
+
+
+class Ability(StrEnum):
+    """What a client can ask of a model."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    TRANSCRIPTION = "transcription"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+    IMAGE = "image"
+    SPEECH = "speech"
+
+
+ABILITIES: Mapping[Kind, frozenset[Ability]] = {
+    Kind.TEXT: frozenset({Ability.CHAT, Ability.COMPLETION}),
+    Kind.VISION: frozenset({Ability.CHAT, Ability.COMPLETION}),
+    Kind.TRANSCRIPTION: frozenset({Ability.TRANSCRIPTION}),
+    Kind.EMBEDDING: frozenset({Ability.EMBEDDING}),
+    Kind.RERANK: frozenset({Ability.RERANK}),
+    Kind.IMAGE: frozenset({Ability.IMAGE}),
+    Kind.SPEECH: frozenset({Ability.SPEECH}),
+    Kind.UNKNOWN: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is drawn; None leaves the choice to the model's own defaults.
+
+    ``temperature`` 0 is greedy. Penalties are OpenAI's (additive, -2 to 2) but ``repetition_penalty``,
+    which is multiplicative (1 is none) as in Hugging Face's generation_config.json.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model that the catalog found: where it lies and what its own files say of it.
+
+    ``path`` is the model's folder, or its (first) .gguf file. ``files`` are its weights, every split part
+    included, and ``size_bytes`` their sum. A broken model has its reason in ``problem`` and is never loaded.
+    ``special_tokens`` holds the texts of bos_token, eos_token, pad_token and unk_token where known.
+    """
+
+    id: str
+    format: Format
+    kind: Kind
+    path: Path
+    files: tuple[Path, ...] = ()
+    size_bytes: int = 0
+    aliases: tuple[str, ...] = ()
+    architecture: str | None = None
+    context_length: int | None = None
+    quantization: str | None = None
+    chat_template: str | None = None
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    sampling: Sampling = Sampling()
+    languages: tuple[str, ...] = ()
+    mmproj: Path | None = None
+    kv_bytes_per_token: int | None = None
+    modified: float = 0.0
+    problem: str | None = None
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What a client can ask of this model."""
+        return ABILITIES[self.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """How a runtime is to load its model. ``kv_budget_bytes`` bounds the KV cache; None leaves it to the runtime."""
+
+    device: str = "CPU"
+    threads: int | None = None
+    parallel: int = 8
+    context_length: int | None = None
+    kv_budget_bytes: int | None = None
+    cache_dir: Path | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a loaded model turned out to be. ``parallel`` is how many requests it answers at once."""
+
+    runtime: str
+    device: str
+    parallel: int
+    engine: str = ""
+    context_length: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One chat message, its text parts joined; ``fields`` are the further keys a chat template may read."""
+
+    role: str
+    content: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest:
+    """Text to be generated. Exactly one of ``messages``, ``text`` and ``tokens`` is the prompt.
+
+    ``max_tokens`` None means: until the model ends or its context is full.
+    """
+
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+    tokens: tuple[int, ...] | None = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    n: int = 1
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeRequest:
+    """Speech to be written down. ``audio`` is a file, or its bytes, in any format that content.sound can decode."""
+
+    audio: Path | bytes
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float = 0.0
+    task: str = "transcribe"
+    max_seconds: float = 4 * 3600.0
+
+
+Request = GenerateRequest | TranscribeRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Exact token counts of one request; ``audio_seconds`` is the decoded length of a transcribed file."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    audio_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A piece of one choice's text, complete UTF-8, free of stop strings."""
+
+    choice: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnd:
+    """One choice has ended; ``reason`` is OpenAI's finish_reason."""
+
+    choice: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The request has ended well: nothing follows."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The request has left the engine because it was told to: its place is free."""
+
+
+Event = TextPiece | ChoiceEnd | Done | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a worker has done so far, counted by the worker itself."""
+
+    running: int = 0
+    waiting: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    steps: int = 0

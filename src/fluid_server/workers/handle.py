@@ -1,0 +1,340 @@
+"""The server's side of a worker: start it, give it requests, hear what it says, notice when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from itertools import count
+from typing import IO
+
+from fluid_server.config import worker_environment
+from fluid_server.errors import EngineFailed, FluidError, ModelFailed, WorkerDied
+from fluid_server.types import Cancelled, Counters, Done, Event, ModelInfo, Request
+from fluid_server.workers.protocol import (
+    Cancel,
+    Channel,
+    Events,
+    Failed,
+    Load,
+    Loaded,
+    Progress,
+    Stop,
+    Submit,
+    ToWorker,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+REMEMBERED_LINES = 20
+WAIT_AFTER_KILL = 2.0
+LAST = (Done, Cancelled, FluidError)  # what a request's events end with
+
+
+def worker_command(verb: str = "worker") -> list[str]:
+    """How this program starts itself as a worker: a fresh interpreter, or the packaged program."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, verb]
+    return [sys.executable, "-P", "-X", "utf8", "-m", "fluid_server", verb]
+
+
+class Ticket:
+    """One request's mailbox. Ends after Done or Cancelled, or by raising the request's failure."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.begun = False
+        self.over = False
+        self._events: list[Event | FluidError] = []
+        self._arrived = asyncio.Event()
+
+    def put(self, event: Event | FluidError) -> None:
+        """Deliver; called on the event loop only."""
+        if self.over:  # ended by us, and the worker has not heard of it yet
+            return
+        self.begun = True
+        self.over = isinstance(event, LAST)
+        self._events.append(event)
+        self._arrived.set()
+
+    async def batch(self) -> list[Event]:
+        """All events that have come, at least one. Errors: the failure, after the events before it were given."""
+        await self._arrived.wait()
+        events: list[Event] = []
+        for index, event in enumerate(self._events):
+            if isinstance(event, FluidError):
+                self._events = [] if not events else self._events[index:]
+                if not events:
+                    raise event
+                return events
+            events.append(event)
+        self._events = []
+        self._arrived.clear()
+        return events
+
+    async def batches(self) -> AsyncGenerator[list[Event], None]:
+        """All batches up to the end."""
+        ended = False
+        while not ended:
+            events = await self.batch()
+            ended = isinstance(events[-1], Done | Cancelled)
+            yield events
+
+
+class WorkerHandle:
+    """One worker process. Everything public is called on the event loop; three threads do the blocking parts."""
+
+    def __init__(self, model: str, on_end: Callable[[WorkerHandle], None]) -> None:
+        self.model = model
+        self.info: ModelInfo | None = None
+        self.progress = Progress("starting the worker")
+        self.counters = Counters()
+        self.exit_code: int | None = None
+        self.tickets: dict[int, Ticket] = {}
+        self.ended = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._on_end = on_end
+        self._numbers = count(1)
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._last_lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        self._loop = asyncio.get_running_loop()
+        self._loaded: asyncio.Future[ModelInfo] = self._loop.create_future()
+        self._failure: FluidError | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, once it runs."""
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs and has not said that it is broken."""
+        return self._process is not None and not self.ended.is_set() and self._failure is None
+
+    async def start(self, load: Load, timeout: float) -> ModelInfo:
+        """Start the process and load the model. Errors: why it did not load; a timeout is ModelFailed."""
+        self._process = await asyncio.to_thread(_spawn)
+        for target in (self._read, self._write, self._log):
+            threading.Thread(target=target, name=f"{target.__name__}-{self.model}", daemon=True).start()
+        self._send(load)
+        try:
+            async with asyncio.timeout(timeout):
+                self.info = await asyncio.shield(self._loaded)
+        except TimeoutError:
+            raise ModelFailed(
+                f"Model '{self.model}' did not load within {timeout:.0f} s. Raise --load-timeout if it needs longer."
+            ) from None
+        finally:
+            if self.info is None:
+                await self.stop(0)
+        return self.info
+
+    def submit(self, request: Request) -> Ticket:
+        """Send a request. Errors: WorkerDied if the process has just ended."""
+        if not self.alive:
+            raise self._death()
+        ticket = Ticket(next(self._numbers))
+        self._send(Submit(ticket.number, request))
+        self.tickets[ticket.number] = ticket
+        self._idle.clear()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Tell the worker that nobody waits for this request; it answers with Cancelled when the place is free."""
+        if not ticket.over and self.alive:
+            self._send(Cancel(ticket.number))
+
+    def end_all(self, error: FluidError) -> None:
+        """End every open request with this failure, here and in the worker."""
+        for ticket in list(self.tickets.values()):
+            self.cancel(ticket)
+            ticket.put(error)
+
+    async def idle(self) -> None:
+        """Wait until the worker has finished every request."""
+        await self._idle.wait()
+
+    async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
+        """The request's events as they come, in batches. Leaving early cancels it in the worker."""
+        ticket = self.submit(request)
+        try:
+            async for events in ticket.batches():
+                yield events
+        finally:
+            self.cancel(ticket)
+
+    async def stop(self, timeout: float) -> None:
+        """Ask the process to end; after ``timeout`` seconds, kill it. Returns when it is gone."""
+        if self._process is None or self.ended.is_set():
+            return
+        self._send(Stop())
+        try:
+            async with asyncio.timeout(timeout):
+                await self.ended.wait()
+        except TimeoutError:
+            self._process.kill()
+            async with asyncio.timeout(WAIT_AFTER_KILL):
+                await self.ended.wait()
+
+    def _send(self, message: ToWorker) -> None:
+        self._outbox.put(encode(message))
+
+    # --- threads -----------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        process, channel = self._running()
+        try:
+            while True:
+                self._tell(self._heard, channel.receive())
+        except (EOFError, OSError, ValueError):
+            # It closed its end: it has gone, or is about to. A process that lives on without a pipe is of no use.
+            try:
+                code = process.wait(WAIT_AFTER_KILL)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+        self._outbox.put(None)
+        self._tell(self._gone, code)
+
+    def _write(self) -> None:
+        _, channel = self._running()
+        while (frame := self._outbox.get()) is not None:
+            try:
+                channel.write(frame)
+            except (OSError, ValueError):
+                return  # it has gone; the reader says so
+
+    def _log(self) -> None:
+        process, _ = self._running()
+        assert process.stderr is not None
+        with process.stderr as stream:
+            for raw in stream:
+                line = raw.decode("utf-8", "replace").rstrip()
+                if line:
+                    self._last_lines.append(line)
+                    logger.info("%s", line, extra={"model": self.model})
+
+    def _running(self) -> tuple[subprocess.Popen[bytes], Channel]:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        assert process.stdin is not None
+        return process, Channel(process.stdout, process.stdin)
+
+    def _tell(self, callback: Callable[..., None], value: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, value)
+        except RuntimeError:
+            return  # the event loop has closed: the server is ending and nobody listens
+
+    # --- on the event loop -------------------------------------------------------------------------------
+
+    def _heard(self, message: object) -> None:
+        match message:
+            case Events(items=items, counters=counters):
+                self.counters = counters
+                self._deliver(items)
+            case Progress():
+                self.progress = message
+            case Loaded(info=info):
+                self._resolve(info)
+            case Failed(error=error):
+                self._failure = error
+                self._resolve(error)
+                self._fail_tickets(error)
+            case _:
+                raise TypeError(f"unexpected message {type(message).__name__}")
+
+    def _deliver(self, items: tuple[tuple[int, Event | FluidError], ...]) -> None:
+        for number, event in items:
+            ticket = self.tickets.get(number)
+            if ticket is None:
+                continue
+            ticket.put(event)
+            if isinstance(event, LAST):
+                del self.tickets[number]
+        if not self.tickets:
+            self._idle.set()
+
+    def _resolve(self, result: ModelInfo | FluidError) -> None:
+        if self._loaded.done():
+            return
+        if isinstance(result, FluidError):
+            self._loaded.set_exception(result)
+            self._loaded.exception()  # marks it as seen: nobody may be waiting any more
+        else:
+            self._loaded.set_result(result)
+
+    def _gone(self, code: int) -> None:
+        self.exit_code = code
+        self.ended.set()
+        if self._process is not None:
+            for stream in (self._process.stdin, self._process.stdout):
+                _close(stream)
+        death = self._death()
+        self._resolve(death)
+        self._fail_tickets(death)
+        self._on_end(self)
+
+    def _fail_tickets(self, error: FluidError) -> None:
+        for ticket in self.tickets.values():
+            ticket.put(error)
+        self.tickets.clear()
+        self._idle.set()
+
+    def _death(self) -> FluidError:
+        if self._failure is not None:
+            return self._failure
+        if self.info is None:
+            last = f" Its last words: {self._last_lines[-1]}" if self._last_lines else ""
+            return EngineFailed(f"The worker ended while loading ({describe_exit(self.exit_code)}).{last}")
+        return WorkerDied(
+            f"The process of model '{self.model}' ended in the middle of the request "
+            f"({describe_exit(self.exit_code)}). Send it again: the model is started anew."
+        )
+
+
+def _spawn() -> subprocess.Popen[bytes]:
+    """A worker of its own session: Ctrl-C in the server's terminal does not reach it."""
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    return subprocess.Popen(
+        worker_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=worker_environment(),
+        start_new_session=sys.platform != "win32",
+        creationflags=flags,
+    )
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is None:
+        return
+    try:
+        stream.close()
+    except OSError:
+        return  # what was still buffered for a process that has gone
+
+
+def describe_exit(code: int | None) -> str:
+    """An exit code in words: a negative one is the signal that ended the process."""
+    if code is None:
+        return "still running"
+    if code < 0:
+        import signal
+
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit code {code}" if code < 0x10000 else f"exit code {code:#x}"

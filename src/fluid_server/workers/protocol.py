@@ -1,0 +1,114 @@
+"""What server and worker say to each other, and how it crosses the pipe: one length, then one pickled message.
+
+To the worker: Load, Submit, Cancel, Stop. Back: Progress, Loaded, Events (one a step, however many requests
+are running), Failed (the whole worker). Both ends are our own processes, so pickle is safe here.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from dataclasses import dataclass
+from typing import IO
+
+from fluid_server.errors import FluidError
+from fluid_server.types import Counters, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+
+LENGTH = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load this model with this runtime: always the first message."""
+
+    runtime: str
+    spec: ModelSpec
+    options: RuntimeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Answer this request; ``id`` is unique in the life of the worker."""
+
+    id: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for this answer any more."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far loading has come; ``fraction`` from 0 to 1 where the engine tells."""
+
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model is in memory."""
+
+    info: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What one step brought: (request id, event or that request's failure), and the worker's own counters."""
+
+    items: tuple[tuple[int, Event | FluidError], ...]
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker cannot go on: it did not load, or its engine broke."""
+
+    error: FluidError
+
+
+ToWorker = Load | Submit | Cancel | Stop
+FromWorker = Progress | Loaded | Events | Failed
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """A message as it crosses the pipe."""
+    payload = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(payload)) + payload
+
+
+class Channel:
+    """One end of the pipe. ``receive`` raises EOFError when the other side has gone."""
+
+    def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, message: ToWorker | FromWorker) -> None:
+        """Write one message; blocks while the pipe is full."""
+        self.write(encode(message))
+
+    def write(self, frame: bytes) -> None:
+        """Write what ``encode`` made."""
+        self._writer.write(frame)
+        self._writer.flush()
+
+    def receive(self) -> object:
+        """Read one message; blocks until it is there."""
+        (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
+        return pickle.loads(self._exactly(length))  # noqa: S301 - written by our own process
+
+    def _exactly(self, count: int) -> bytes:
+        data = self._reader.read(count)
+        if len(data) < count:
+            raise EOFError("the other side has gone")
+        return data

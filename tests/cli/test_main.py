@@ -1,0 +1,133 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+import fluid_server
+from fluid_server.cli.main import VERBS, main
+from fluid_server.config import ServerConfig
+from tests.front_door import RunningServer, clean_environment, command, until
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | str | None, str, str]:
+    """Exit code, stdout and stderr."""
+    try:
+        code: int | str | None = main(arguments)
+    except SystemExit as left:
+        code = left.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder and no settings of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", clean_environment())
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == (0, f"fluid-server {fluid_server.__version__}\n", "")
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "--help")
+    assert code == 0
+    assert all(verb in out for verb in VERBS)
+
+
+def test_help_of_serve_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "serve", "--help")
+    assert code == 0
+    flags = {"--" + name.replace("_", "-") for name in ServerConfig.model_fields}
+    assert {flag for flag in flags if flag not in out} == set()
+    assert "--no-warm-up" in out
+    assert "%%" not in out
+
+
+@pytest.mark.parametrize("name", ServerConfig.model_fields)
+def test_every_setting_is_described(name: str) -> None:
+    assert ServerConfig.model_fields[name].description
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--prot", "1"], "--prot"),
+        (["--port", "abc"], "--port (FLUID_PORT)"),
+        (["--port", "70000"], "--port (FLUID_PORT)"),
+        (["--max-memory", "lots"], "--max-memory (FLUID_MAX_MEMORY)"),
+        (["--idle-timeout", "-1"], "--idle-timeout (FLUID_IDLE_TIMEOUT)"),
+        (["--log-level", "loud"], "--log-level"),
+        (["--openvino", "HINT"], "KEY=VALUE"),
+        (["--config", "nope.toml"], "nope.toml"),
+        (["--por", "1"], "--por"),
+        (["bogus"], "bogus"),
+        (["list", "--port", "1"], "--port"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], named: str) -> None:
+    code, out, err = said(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert named in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example"])
+def test_a_public_address_needs_a_key(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    code, _, err = said(capsys, "--host", host, "--port", "0")
+    assert code == 2
+    assert "FLUID_API_KEY" in err
+
+
+def test_a_taken_port_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, _, err = said(capsys, "--port", str(port), "--no-warm-up")
+    assert code == 2
+    assert f"Port {port}" in err
+    assert "--port 0" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_broken_setting_in_a_real_process(tmp_path: Path) -> None:
+    (tmp_path / "fluid.toml").write_text("prot = 1\n", encoding="utf-8")
+    ended = subprocess.run(
+        command(), cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "fluid-server: The configuration file has unknown settings: prot.\n"
+
+
+def test_it_serves_with_json_logs_and_ends_well(tmp_path: Path) -> None:
+    flags = ("--echo", "--no-warm-up", "--log-format", "json")
+    server = RunningServer.start(*flags, folder=tmp_path, env={"FLUID_LOG_LEVEL": "debug"})
+    httpx.get(f"{server.base_url}/models", headers={"X-Request-ID": "mine"}).raise_for_status()
+    entries = until(lambda: [json.loads(line) for line in server.log if '"mine"' in line])
+    assert entries[0]["message"].startswith("GET /v1/models 200")
+    assert (entries[0]["level"], entries[0]["request"]) == ("info", "mine")
+    assert server.stop() == 0
+    assert all(json.loads(line) for line in server.log if line.startswith("{"))
+    assert not any("Traceback" in line for line in server.log)
+
+
+def test_a_key_opens_a_real_server(tmp_path: Path) -> None:
+    server = RunningServer.start("--no-warm-up", folder=tmp_path, env={"FLUID_API_KEY": "sesame"})
+    try:
+        assert httpx.get(f"{server.base_url}/models").status_code == 401
+        opened = httpx.get(f"{server.base_url}/models", headers={"Authorization": "Bearer sesame"})
+        assert opened.status_code == 200
+        assert not any("sesame" in line for line in server.log)
+    finally:
+        server.stop()

@@ -1,0 +1,36 @@
+"""One server for the whole run, and two clients of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+
+from tests.front_door import PATIENCE, RunningServer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with the demo models and echo; nothing is loaded before a test asks for it."""
+    flags = ("--echo", "--no-warm-up", "--idle-timeout", "0")
+    running = RunningServer.start(*flags, folder=tmp_path_factory.mktemp("server"))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    """The official client; nothing is changed but base_url."""
+    with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0, timeout=PATIENCE) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def http(server: RunningServer) -> Iterator[httpx.Client]:
+    """For what the official client would not send, and for the bytes on the wire."""
+    with httpx.Client(base_url=server.address or "", timeout=PATIENCE) as connected:
+        yield connected

@@ -1,0 +1,261 @@
+"""The manager on the built-in model: real workers, no weights."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fluid_server.config import load_config
+from fluid_server.errors import AbilityMissing, ModelFailed, ModelNotFound, OutOfMemory, QueueFull, ShuttingDown
+from fluid_server.managers.runtime_manager import Lease, RuntimeManager
+from fluid_server.managers.slot import Slot, State
+from fluid_server.types import Ability, GenerateRequest, Message, TextPiece
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+TIMEOUT = 60.0
+ENDLESS = GenerateRequest(messages=(Message(role="user", content="on"),), ignore_eos=True)
+LONG = GenerateRequest(messages=ENDLESS.messages, ignore_eos=True, max_tokens=5000)
+HELLO = GenerateRequest(messages=(Message(role="user", content="hello"),))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, TIMEOUT))
+
+
+@asynccontextmanager
+async def manager(folder: Path, **settings: Any) -> AsyncGenerator[RuntimeManager, None]:
+    config = load_config({"model_path": folder, "echo": True, "warm_up": False, "shutdown_grace": 0, **settings})
+    made = RuntimeManager(config)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def say(lease: Lease, request: GenerateRequest = HELLO) -> str:
+    events = [event async for batch in lease.run(request) for event in batch]
+    return "".join(event.text for event in events if isinstance(event, TextPiece))
+
+
+def echo(of: RuntimeManager) -> Slot:
+    slot = of.slot("echo")
+    assert slot is not None
+    return slot
+
+
+def pid_of(of: RuntimeManager) -> int:
+    handle = echo(of).handle
+    assert handle is not None
+    assert handle.pid is not None
+    return handle.pid
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_a_lease_loads_the_model_and_answers(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made, made.lease("echo", Ability.CHAT) as lease:
+            assert await say(lease) == "hello"
+            assert (echo(made).state, echo(made).leases) == (State.READY, 1)
+
+    run(work())
+
+
+def test_all_who_want_a_model_join_one_load(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+
+            async def once() -> int:
+                async with made.lease("echo", Ability.CHAT) as lease:
+                    await say(lease)
+                    return pid_of(made)
+
+            pids = await asyncio.gather(*(once() for _ in range(5)))
+            assert len(set(pids)) == 1
+
+    run(work())
+
+
+def test_an_idle_model_is_unloaded_and_comes_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, idle_timeout=0.01) as made:
+            async with made.lease("echo", Ability.CHAT):
+                pid = pid_of(made)
+            await until(lambda: echo(made).state is State.ABSENT)
+            assert not psutil.pid_exists(pid)
+            async with made.lease("echo", Ability.CHAT) as lease:
+                assert await say(lease) == "hello"
+
+    run(work())
+
+
+def test_a_model_in_use_is_never_unloaded_however_long_it_takes(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, idle_timeout=0.001) as made, made.lease("echo", Ability.CHAT) as lease:
+            async with aclosing(lease.run(ENDLESS)) as batches:
+                for _ in range(200):
+                    await anext(batches)
+            assert echo(made).state is State.READY
+
+    run(work())
+
+
+def test_a_model_that_died_is_started_anew_by_the_next_request(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            async with made.lease("echo", Ability.CHAT):
+                psutil.Process(pid_of(made)).kill()
+            await until(lambda: echo(made).state is State.ABSENT)
+            async with made.lease("echo", Ability.CHAT) as lease:
+                assert await say(lease) == "hello"
+
+    run(work())
+
+
+def test_more_requests_than_places_and_queue_are_refused(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with (
+            manager(tmp_path, parallel=1, max_queue=1) as made,
+            made.lease("echo", Ability.CHAT) as one,
+            made.lease("echo", Ability.CHAT) as two,
+            aclosing(one.run(ENDLESS)) as first,
+            aclosing(two.run(ENDLESS)) as second,
+        ):
+            await anext(first)
+            waiting = asyncio.ensure_future(anext(second))
+            await until(lambda: echo(made).open_requests == 2)
+            assert made.activity("echo") == "queued 1"
+            with pytest.raises(QueueFull) as caught:
+                async with made.lease("echo", Ability.CHAT):
+                    pass
+            assert caught.value.retry_after
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    run(work())
+
+
+def test_draining_ends_running_requests_readably_and_takes_no_more(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made, made.lease("echo", Ability.CHAT) as lease:
+            async with aclosing(lease.run(ENDLESS)) as batches:
+                await anext(batches)
+                await made.drain()
+                with pytest.raises(ShuttingDown):
+                    _ = [events async for events in batches]
+            with pytest.raises(ShuttingDown):
+                async with made.lease("echo", Ability.CHAT):
+                    pass
+
+    run(work())
+
+
+def test_draining_lets_a_short_request_finish(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, shutdown_grace=TIMEOUT) as made, made.lease("echo", Ability.CHAT) as lease:
+            answer = asyncio.ensure_future(say(lease, LONG))
+            await until(lambda: echo(made).open_requests == 1)
+            await made.drain()
+            assert (await answer).count("on") == LONG.max_tokens
+
+    run(work())
+
+
+def test_closing_leaves_no_process_even_in_the_middle_of_a_load(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            loading = asyncio.ensure_future(say_once(made))
+            await until(lambda: made.slot("echo") is not None and echo(made).state is State.LOADING)
+        assert isinstance((await asyncio.gather(loading, return_exceptions=True))[0], BaseException)
+        assert not [child for child in psutil.Process().children() if "worker" in child.cmdline()]
+
+    run(work())
+
+
+async def say_once(made: RuntimeManager) -> str:
+    async with made.lease("echo", Ability.CHAT) as lease:
+        return await say(lease)
+
+
+@pytest.mark.parametrize(
+    ("model", "ability", "error"),
+    [
+        ("nothing", Ability.CHAT, ModelNotFound),
+        ("echo", Ability.TRANSCRIPTION, AbilityMissing),
+        ("../../etc/passwd", Ability.CHAT, ModelNotFound),
+    ],
+)
+def test_what_cannot_be_leased_says_why(tmp_path: Path, model: str, ability: Ability, error: type[Exception]) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            with pytest.raises(error):
+                async with made.lease(model, ability):
+                    pass
+
+    run(work())
+
+
+def test_a_model_that_was_copied_in_is_found_without_a_restart(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            with pytest.raises(ModelNotFound):
+                await made.find("fluid-tiny-ov")
+            shutil.copytree(MODELS / "llm" / "fluid-tiny-ov", tmp_path / "fluid-tiny-ov")
+            assert (await made.find("fluid-tiny-ov")).id == "fluid-tiny-ov"
+
+    run(work())
+
+
+def test_a_model_that_cannot_load_rests_with_its_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "fluid-tiny-ov"
+    shutil.copytree(MODELS / "llm" / "fluid-tiny-ov", folder)
+    (folder / "chat_template.jinja").write_text("{% if %}", encoding="utf-8")
+
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            for _ in range(2):
+                with pytest.raises(ModelFailed) as caught:
+                    async with made.lease("fluid-tiny-ov", Ability.CHAT):
+                        pass
+                assert "template" in caught.value.message
+            assert caught.value.retry_after
+            slot = made.slot("fluid-tiny-ov")
+            assert slot is not None
+            assert (slot.state, slot.failures) == (State.FAILED, 1)
+
+    pytest.importorskip("openvino_genai", reason="OpenVINO GenAI has no wheel here")
+    run(work())
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, max_memory="1MB") as made:
+            with pytest.raises(OutOfMemory, match=r"needs about 0\.1 GB"):
+                async with made.lease("echo", Ability.CHAT):
+                    pass
+            assert echo(made).state is State.ABSENT
+
+    run(work())
+
+
+def test_warm_up_loads_whisper_then_a_language_model(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(MODELS, warm_up=True) as made:
+            assert made.warming
+            await until(lambda: not made.warming)
+            ready = [slot.spec.id for slot in made.slots() if slot.state is State.READY]
+            assert ready == ["fluid-tiny-whisper-ov", "fluid-tiny-ov"]
+
+    pytest.importorskip("openvino_genai", reason="OpenVINO GenAI has no wheel here")
+    run(work())

@@ -1,0 +1,219 @@
+"""Where settings come from, who wins, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fluid_server.config import ServerConfig, default_model_path, export, load_config, worker_environment
+from fluid_server.errors import ConfigError
+
+VARIABLES = {f"FLUID_{name.upper()}" for name in ("config", *ServerConfig.model_fields)}
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, and an environment that forgets what a test put into it."""
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def written(text: str, name: str = "fluid.toml") -> Path:
+    path = Path(name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(flags: dict[str, Any] | None = None, *, file: Path | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_config(flags, file=file)
+    assert caught.value.code == "invalid_configuration"
+    return caught.value
+
+
+# --- who wins ------------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_for_this_machine_alone() -> None:
+    config = load_config()
+    assert (config.host, config.port, config.api_key) == ("127.0.0.1", 8080, None)
+    assert config.binds_loopback
+
+
+def test_the_later_source_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    written("port = 1001\n")
+    assert load_config().port == 1001
+    written("FLUID_PORT=1002\n", ".env")
+    assert load_config().port == 1002
+    monkeypatch.setenv("FLUID_PORT", "1003")
+    assert load_config().port == 1003
+    assert load_config({"port": 1004}).port == 1004
+
+
+def test_sources_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    written("port = 1001\nmax_queue = 5\n")
+    written("FLUID_THREADS=3\n", ".env")
+    monkeypatch.setenv("FLUID_DEVICE", "gpu")
+    config = load_config({"parallel": 2})
+    assert (config.port, config.max_queue, config.threads) == (1001, 5, 3)
+    assert (config.device, config.parallel) == ("GPU", 2)
+
+
+def test_a_file_can_be_named() -> None:
+    written("port = 1001\n")
+    assert load_config(file=written("port = 2002\n", "other.toml")).port == 2002
+
+
+def test_a_file_can_be_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUID_CONFIG", str(written("port = 2002\n", "other.toml")))
+    assert load_config().port == 2002
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("max_memory", "8GB", 8 * 10**9),
+        ("max_upload", "1MiB", 1024**2),
+        ("warm_up", "no", False),
+        ("idle_timeout", "1.5", 1.5),
+        ("allowed_origins", "https://a.example, http://b", ["https://a.example", "http://b"]),
+        ("openvino", "HINT=f32, A=b=c", {"HINT": "f32", "A": "b=c"}),
+        ("log_format", "json", "json"),
+    ],
+)
+def test_values_are_read_from_text(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object) -> None:
+    monkeypatch.setenv(f"FLUID_{name.upper()}", text)
+    assert getattr(load_config(), name) == value
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(load_config(), "port", 1)  # noqa: B010 - what a type checker forbids too
+
+
+def test_models_lie_beside_us_or_with_the_user(tmp_path: Path) -> None:
+    assert default_model_path().parts[-2:] != (tmp_path.name, "models")
+    (tmp_path / "models").mkdir()
+    assert default_model_path() == (tmp_path / "models").resolve()
+    assert load_config().cache_path == (tmp_path / "models" / "cache").resolve()
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "abc"),
+        ("port", 65536),
+        ("port", -1),
+        ("max_memory", "lots"),
+        ("idle_timeout", -1),
+        ("heartbeat", 0),
+        ("max_loaded", 0),
+        ("parallel", 1000),
+        ("context_length", 1),
+        ("log_level", "loud"),
+        ("warm_up", "perhaps"),
+    ],
+)
+def test_a_bad_value_is_named_by_flag_and_variable(name: str, value: object) -> None:
+    error = refusal({name: value})
+    assert error.param == name
+    assert f"--{name.replace('_', '-')} (FLUID_{name.upper()})" in error.message
+
+
+def test_all_bad_values_are_named() -> None:
+    message = refusal({"port": "x", "max_queue": -1}).message
+    assert "--port" in message
+    assert "--max-queue" in message
+
+
+def test_a_bad_value_in_the_environment_or_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    written("port = 'x'\n")
+    assert refusal().param == "port"
+    monkeypatch.setenv("FLUID_PORT", "y")
+    assert "'y'" in refusal().message
+
+
+def test_properties_in_the_environment_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUID_OPENVINO", "HINT")
+    assert "KEY=VALUE" in refusal().message
+
+
+def test_an_unknown_variable_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUID_PROT", "1")
+    message = refusal().message
+    assert "FLUID_PROT" in message
+    assert "FLUID_PORT" in message
+
+
+@pytest.mark.parametrize("name", ["fluid.toml", ".env"])
+def test_a_file_that_is_no_text(name: str) -> None:
+    Path(name).write_bytes("port = 1\n".encode("utf-16"))
+    assert refusal().param == "config"
+
+
+def test_unknown_settings_of_a_file_are_named() -> None:
+    written("port = 1\nprot = 2\n[servre]\na = 1\n")
+    assert "prot, servre" in refusal().message
+
+
+def test_a_file_that_is_no_toml() -> None:
+    written("port = = 1\n")
+    assert "line 1" in refusal().message
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert "nope.toml" in refusal(file=Path("nope.toml")).message
+    assert refusal(file=tmp_path).param == "config"
+
+
+def test_a_file_of_the_environment_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUID_CONFIG", "nope.toml")
+    assert "nope.toml" in refusal().message
+
+
+# --- who may call ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "LOCALHOST", "::1"])
+def test_loopback_needs_no_key(host: str) -> None:
+    assert load_config({"host": host}).binds_loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "box.example", ""])
+def test_a_public_address_needs_a_key(host: str) -> None:
+    assert refusal({"host": host}).param == "api_key"
+    assert not load_config({"host": host, "api_key": "sesame"}).binds_loopback
+
+
+def test_an_empty_key_is_none() -> None:
+    assert refusal({"host": "0.0.0.0", "api_key": ""}).param == "api_key"
+
+
+def test_a_key_is_not_shown() -> None:
+    assert "sesame" not in repr(load_config({"api_key": "sesame"}))
+
+
+# --- what is handed on -----------------------------------------------------------------------------------------
+
+
+def test_an_exported_configuration_is_read_back_the_same() -> None:
+    flags: dict[str, Any] = {"port": 0, "max_memory": "2GB", "allowed_hosts": ["a.example"], "openvino": {"A": "b"}}
+    config = load_config({**flags, "api_key": "sesame", "echo": True, "idle_timeout": 0})
+    export(config)
+    assert load_config() == config
+
+
+def test_workers_get_a_patient_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert worker_environment()["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert worker_environment()["OMP_WAIT_POLICY"] == "active"
+    assert worker_environment().keys() >= os.environ.keys()

@@ -1,0 +1,56 @@
+"""What runs here, found out by a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+
+import pytest
+
+from fluid_server.runtimes.table import RUNTIMES
+from fluid_server.workers import probe
+
+
+def test_the_report_names_every_runtime() -> None:
+    report = asyncio.run(probe.probe())
+    assert set(report) == set(RUNTIMES)
+    assert report["echo"].available
+
+
+@pytest.mark.parametrize(("runtime", "package"), [("openvino", "openvino_genai"), ("llamacpp", "xllamacpp")])
+def test_what_is_installed_is_available_with_version_and_devices(runtime: str, package: str) -> None:
+    entry = asyncio.run(probe.probe())[runtime]
+    assert entry.available == (find_spec(package) is not None)
+    if entry.available:
+        assert entry.version
+        assert "CPU" in entry.devices
+    else:
+        assert package.replace("_", "-") in (entry.reason or "")
+
+
+def test_a_check_that_hangs_is_given_up() -> None:
+    report = asyncio.run(probe.probe(timeout=0.0))
+    assert not any(entry.available for entry in report.values())
+    assert "did not answer" in (report["openvino"].reason or "")
+
+
+def test_a_package_that_is_not_installed_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(probe, "version", missing)
+    entry = probe._look(RUNTIMES["openvino"])
+    assert not entry.available
+    assert "openvino-genai is not installed" in (entry.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (ImportError("libgomp.so.1: cannot open shared object file"), "apt install libgomp1"),
+        (OSError("odd"), "cannot be imported: odd"),
+    ],
+)
+def test_a_package_that_does_not_import_says_what_to_install(error: Exception, advice: str) -> None:
+    assert advice in probe._import_reason("xllamacpp", error)
