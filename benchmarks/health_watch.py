@@ -1,0 +1,36 @@
+"""Asks /health again and again until stdin closes, then prints the latencies in milliseconds as JSON."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+EVERY = 0.02
+
+
+def main() -> None:
+    """Watch the server whose address is the first argument."""
+    address = urlsplit(sys.argv[1])
+    over = threading.Event()
+    threading.Thread(target=_wait_for_the_end, args=(over,), daemon=True).start()
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    latencies = []
+    while not over.wait(EVERY):
+        started = time.perf_counter()
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        latencies.append((time.perf_counter() - started) * 1000)
+    print(json.dumps(latencies))
+
+
+def _wait_for_the_end(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
+
+
+if __name__ == "__main__":
+    main()
