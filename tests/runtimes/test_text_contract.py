@@ -10,6 +10,7 @@ import pytest
 
 from fluid_server.errors import ContextTooLong, FluidError
 from fluid_server.runtimes import openvino_llm
+from fluid_server.runtimes.openvino_engines import Stateful
 from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
 from fluid_server.types import ChoiceEnd, Event, GenerateRequest, RuntimeOptions, Sampling, TextPiece
@@ -31,7 +32,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[TextRuntime]:
         pytest.skip(f"{package} has no wheel for this platform")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "openvino-stateful":  # what an NPU gets, on the CPU
-            patch.setattr(openvino_llm, "engine_for", lambda device: openvino_llm._Stateful)
+            patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
         made = create(name)
         assert isinstance(made, TextRuntime)
         made.load(SPECS[model], RuntimeOptions(parallel=4), lambda text, done: None)

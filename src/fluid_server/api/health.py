@@ -19,7 +19,7 @@ from fluid_server.api.schemas.answers import (
     WorkerCounters,
 )
 from fluid_server.errors import ShuttingDown, Unavailable
-from fluid_server.managers.runtime_manager import memory_of
+from fluid_server.managers.memory import memory_of
 from fluid_server.managers.selection import machine_architecture, process_architecture
 from fluid_server.managers.slot import Slot
 from fluid_server.types import ModelSpec

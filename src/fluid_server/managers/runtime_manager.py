@@ -20,7 +20,6 @@ from fluid_server.config import ServerConfig
 from fluid_server.errors import (
     AbilityMissing,
     FluidError,
-    InvalidRequest,
     ModelFailed,
     ModelNotFound,
     OutOfMemory,
@@ -28,13 +27,13 @@ from fluid_server.errors import (
     ShuttingDown,
 )
 from fluid_server.managers.eviction import Resident, Verdict, decide
-from fluid_server.managers.selection import Candidate, select
+from fluid_server.managers.loader import Loader
+from fluid_server.managers.memory import gigabytes, idle_since, memory_of, promised
 from fluid_server.managers.slot import Slot, State
-from fluid_server.managers.warm_up import first_request, to_warm
-from fluid_server.types import Ability, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+from fluid_server.managers.warm_up import to_warm
+from fluid_server.types import Ability, Event, ModelInfo, ModelSpec, Request
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, probe
-from fluid_server.workers.protocol import Load
 
 logger = logging.getLogger(__name__)
 RESCAN_AFTER = 2.0
@@ -69,6 +68,7 @@ class RuntimeManager:
         self._background: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._probe: asyncio.Task[Report] | None = None
+        self._loader = Loader(config, self.runtimes)
         self.closing = False
         self.warming = False
 
@@ -235,9 +235,9 @@ class RuntimeManager:
         slot.move(State.LOADING)
         started = time.monotonic()
         try:
-            slot.handle = await self._first_that_loads(slot)
+            slot.handle = await self._loader.load(slot, self._make_room, self._worker_ended)
             slot.move(State.WARMING)
-            await self._warm(slot.handle, slot.spec)
+            await self._loader.warm(slot.handle, slot.spec)
             slot.load_seconds = time.monotonic() - started
             slot.move(State.READY)
         except FluidError as error:
@@ -267,50 +267,17 @@ class RuntimeManager:
         if handle:
             await handle.stop(0)
 
-    async def _first_that_loads(self, slot: Slot) -> WorkerHandle:
-        """Try the candidates in order; what failed before the one that loads is noted. Errors: the last failure."""
-        choice = select(slot.spec, await self.runtimes(), self._config.device)
-        if not choice.candidates:
-            raise ModelFailed(f"Model '{slot.spec.id}' cannot run here: {choice.reason}.")
-        kv_budget = await self._make_room(slot)
-        failure: FluidError | None = None
-        for candidate in choice.candidates:
-            handle = WorkerHandle(slot.spec.id, lambda ended: self._worker_ended(slot, ended))
-            slot.handle = handle
-            try:
-                await handle.start(self._load_message(slot.spec, candidate, kv_budget), self._config.load_timeout)
-            except FluidError as error:
-                slot.notes.append(f"{candidate.runtime} on {candidate.device} did not load it: {error.message}")
-                failure = error
-            else:
-                return handle
-        assert failure is not None
-        raise ModelFailed(f"Model '{slot.spec.id}' did not load: {failure.message}") from failure
-
-    def _load_message(self, spec: ModelSpec, candidate: Candidate, kv_budget: int) -> Load:
-        config = self._config
-        options = RuntimeOptions(
-            device=candidate.device,
-            threads=config.threads,
-            parallel=config.parallel,
-            context_length=config.context_length,
-            kv_budget_bytes=kv_budget,
-            cache_dir=config.cache_path,
-            properties=config.openvino,
-        )
-        return Load(candidate.runtime, spec, options)
-
     async def _make_room(self, slot: Slot) -> int:
         """Unload what must go; returns the bytes that the KV cache may take. Errors: OutOfMemory with figures."""
         others = [
             one for one in self._slots.values() if one is not slot and one.handle and one.state is not State.FAILED
         ]
-        residents = [Resident(one.spec.id, memory_of(one), _idle(one), one.load_seconds) for one in others]
+        residents = [Resident(one.spec.id, memory_of(one), idle_since(one), one.load_seconds) for one in others]
         verdict = decide(
             slot.spec,
             residents,
             limit=self._config.max_memory,
-            available=psutil.virtual_memory().available,
+            available=psutil.virtual_memory().available - promised(others),
             max_loaded=self._config.max_loaded,
             now=time.monotonic(),
         )
@@ -321,25 +288,13 @@ class RuntimeManager:
         return verdict.kv_budget
 
     def _does_not_fit(self, spec: ModelSpec, verdict: Verdict, loaded: int) -> str:
-        says = f"Model '{spec.id}' needs about {_gigabytes(verdict.needed)}, and {_gigabytes(verdict.free)} may be used"
+        says = f"Model '{spec.id}' needs about {gigabytes(verdict.needed)}, and {gigabytes(verdict.free)} may be used"
         if not loaded:
             return f"{says}. Use a smaller model, free memory, or raise --max-memory."
         return (
             f"{says} beside the models that are in use ({loaded} loaded, at most {self._config.max_loaded}). "
             "Wait for them, use a smaller model, or raise --max-memory or --max-loaded."
         )
-
-    async def _warm(self, handle: WorkerHandle, spec: ModelSpec) -> None:
-        """One small request: compiles what is compiled late, and finds what only breaks at first use."""
-        request = first_request(spec)
-        if request is None:
-            return
-        try:
-            async with aclosing(handle.run(request)) as batches:
-                async for _ in batches:
-                    pass
-        except InvalidRequest as error:  # the request is ours, so this is the model's fault and not a client's
-            raise ModelFailed(f"Model '{spec.id}' failed on its first request: {error.message}") from error
 
     # --- unloading ---------------------------------------------------------------------------------------
 
@@ -382,25 +337,6 @@ class RuntimeManager:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def memory_of(slot: Slot) -> int:
-    """The resident memory of a slot's worker in bytes, measured; 0 where there is none."""
-    pid = slot.handle.pid if slot.handle else None
-    if pid is None:
-        return 0
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _idle(slot: Slot) -> float | None:
-    return slot.idle_since if slot.state is State.READY and not slot.leases else None
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1024**3:.1f} GB"
 
 
 def _say_what_is_there(specs: Sequence[ModelSpec], folder: Path) -> None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import queue
-import threading
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from fluid_server.content.stream import TokenDecoder
-from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
+from fluid_server.errors import EngineFailed, InvalidRequest
 from fluid_server.runtimes.base import ReportProgress, plain_reason
-from fluid_server.runtimes.openvino_shared import import_genai, kv_cache_bytes, properties
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime, kv_tokens
+from fluid_server.runtimes.openvino_engines import Output, engine_for
+from fluid_server.runtimes.openvino_shared import import_genai
+from fluid_server.runtimes.text import Piece, Plan, TextRuntime
 from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
-
-BLOCK_TOKENS = 32  # tokens in one KV block on CPU; other devices use smaller ones, so this errs on the safe side
-PREFILL_CHUNK = 256  # tokens of prompts in one step: a longer step would stall everybody who is generating
-IDLE_WAIT = 0.05
 
 
 class OpenVINOLLMRuntime(TextRuntime):
@@ -68,7 +60,7 @@ class OpenVINOLLMRuntime(TextRuntime):
         del self._decoders[sequence]
         self._engine.release(sequence)
 
-    def _piece(self, output: _Output) -> Piece:
+    def _piece(self, output: Output) -> Piece:
         decoder = self._decoders[output.sequence]
         ids = output.ids
         text = decoder.feed(ids)
@@ -129,229 +121,3 @@ def open_tokenizer(folder: Path, genai: Any) -> _Tokenizer:
     """The faster of the tokenizers that the folder has."""
     file = folder / "tokenizer.json"
     return _FastTokenizer(file) if file.is_file() else _PipelineTokenizer(folder, genai)
-
-
-# --- engines -----------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Output:
-    """What a step brought one sequence: the ids that are text, and how many ids were generated."""
-
-    sequence: int
-    ids: list[int]
-    count: int = 0
-    finish: str | None = None
-    error: FluidError | None = None
-
-
-class _Engine(ABC):
-    """What the runtime asks of a pipeline, batching or not."""
-
-    parallel: int
-    context_length: int
-    notes: tuple[str, ...] = ()
-    leaving: int = 0
-
-    @abstractmethod
-    def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None: ...
-
-    @abstractmethod
-    def start(self, sequence: int, prompt: list[int], plan: Plan) -> None: ...
-
-    @abstractmethod
-    def step(self) -> list[_Output]: ...
-
-    @abstractmethod
-    def release(self, sequence: int) -> None: ...
-
-
-class _Batching(_Engine):
-    """ContinuousBatchingPipeline. A step that raises has poisoned it: the worker then ends."""
-
-    def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None:
-        self._genai = genai
-        self.parallel = options.parallel
-        per_token = kv_cache_bytes(spec.kv_bytes_per_token, options.properties, options.device)
-        self.context_length, tokens, note = kv_tokens(options, spec, per_token)
-        self.notes = (note,) if note else ()
-        scheduler = genai.SchedulerConfig()
-        scheduler.enable_prefix_caching = True
-        scheduler.dynamic_split_fuse = True
-        scheduler.max_num_batched_tokens = PREFILL_CHUNK
-        if per_token is not None:
-            # One block more for each sequence: the last block of one is never shared with another.
-            scheduler.num_kv_blocks = math.ceil(tokens / BLOCK_TOKENS) + options.parallel
-        self._pipeline = genai.ContinuousBatchingPipeline(
-            str(spec.path), scheduler, options.device, properties(options)
-        )
-        self._eos = end_tokens(self._pipeline.get_config())
-        self._handles: dict[int, Any] = {}
-        self._ignoring_eos: set[int] = set()
-
-    def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
-        config = generation_config(self._genai, plan)
-        self._handles[sequence] = self._pipeline.add_request(sequence, _tensor(prompt), config)
-        if plan.ignore_eos:
-            self._ignoring_eos.add(sequence)
-
-    def step(self) -> list[_Output]:
-        if self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
-        self.leaving = 0
-        outputs = (self._read(sequence, handle) for sequence, handle in self._handles.items())
-        return [output for output in outputs if output is not None]
-
-    def release(self, sequence: int) -> None:
-        """Blocks are freed by the next step; where nobody is left to need one, it is made here."""
-        self._handles.pop(sequence).cancel()
-        self._ignoring_eos.discard(sequence)
-        if self._handles:
-            self.leaving += 1
-        elif self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
-
-    def _read(self, sequence: int, handle: Any) -> _Output | None:
-        output = _Output(sequence, [])
-        while handle.can_read():  # read() with nothing queued would block for ever with the GIL held
-            for part in handle.read().values():
-                output.ids += part.generated_ids
-                output.finish = _finish(self._genai, part.finish_reason) or output.finish
-        output.count = len(output.ids)
-        if output.finish is None and handle.get_status() == self._genai.GenerationStatus.IGNORED:
-            output.error = _cache_full()
-        elif output.finish == "stop" and sequence not in self._ignoring_eos and output.ids[-1:] != []:
-            output.ids = output.ids[:-1] if output.ids[-1] in self._eos else output.ids
-        return output if output.count or output.finish or output.error else None
-
-
-def _cache_full() -> FluidError:
-    return ContextTooLong(
-        "The KV cache is full: this request does not fit into it. Shorten the prompt, lower max_tokens, or start "
-        "the server with more --max-memory.",
-        param="messages",
-    )
-
-
-def engine_for(device: str) -> type[_Engine]:
-    """The NPU knows no paged attention: one request at a time there, batches everywhere else."""
-    return _Stateful if device.startswith("NPU") else _Batching
-
-
-_Items = queue.SimpleQueue[_Output | BaseException]
-
-
-class _Stateful(_Engine):
-    """LLMPipeline for the NPU: one request at a time, its tokens handed over by a streamer."""
-
-    parallel = 1
-
-    def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None:
-        self._genai = genai
-        context = min(filter(None, (options.context_length, spec.context_length)), default=4096)
-        self.context_length = context
-        self.notes = ("the stateful pipeline answers one request at a time on this device",)
-        chosen = properties(options)
-        if options.device.startswith("NPU"):
-            chosen.setdefault("MAX_PROMPT_LEN", str(context))
-        self._pipeline = genai.LLMPipeline(str(spec.path), options.device, chosen)
-        self._items: _Items = queue.SimpleQueue()
-        self._eos = end_tokens(self._pipeline.get_generation_config())
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
-        self._stop = stop = threading.Event()
-        items: _Items = queue.SimpleQueue()
-        self._items = items
-        eos = set() if plan.ignore_eos else self._eos
-        streamer = _streamer(self._genai, sequence, items, stop, eos)
-        arguments = (
-            sequence,
-            _tensor(prompt),
-            generation_config(self._genai, plan),
-            streamer,
-            items,
-            plan.max_tokens,
-        )
-        self._thread = threading.Thread(target=self._generate, args=arguments, daemon=True)
-        self._thread.start()
-
-    def step(self) -> list[_Output]:
-        try:
-            items = [self._items.get(timeout=IDLE_WAIT)]
-        except queue.Empty:
-            return []
-        while not self._items.empty():
-            items.append(self._items.get())
-        for item in items:
-            if isinstance(item, BaseException):
-                raise item
-        return [item for item in items if isinstance(item, _Output)]
-
-    def release(self, sequence: int) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _generate(self, sequence: int, tokens: Any, config: Any, streamer: Any, items: _Items, limit: int) -> None:
-        try:
-            result = self._pipeline.generate(tokens, config, streamer)
-        except RuntimeError as error:
-            items.put(error)
-            return
-        ended = set(result.tokens[0][-1:]) & self._eos and not config.ignore_eos
-        items.put(_Output(sequence, [], finish="length" if len(result.tokens[0]) >= limit and not ended else "stop"))
-
-
-def _streamer(genai: Any, sequence: int, items: _Items, stop: threading.Event, eos: set[int]) -> Any:
-    class Streamer(genai.StreamerBase):  # type: ignore[misc]
-        def write(self, token: int | list[int]) -> Any:
-            ids = [token] if isinstance(token, int) else list(token)
-            items.put(_Output(sequence, [one for one in ids if one not in eos], len(ids)))
-            return genai.StreamingStatus.CANCEL if stop.is_set() else genai.StreamingStatus.RUNNING
-
-        def end(self) -> None:
-            return
-
-    return Streamer()
-
-
-def _tensor(prompt: list[int]) -> Any:
-    import numpy as np
-    import openvino
-
-    return openvino.Tensor(np.array([prompt], dtype=np.int64))
-
-
-def end_tokens(config: Any) -> set[int]:
-    """The ids that end a generation, from the model's own configuration."""
-    return set(config.stop_token_ids) | {config.eos_token_id}
-
-
-def generation_config(genai: Any, plan: Plan) -> Any:
-    """OpenVINO's configuration for one sequence. Greedy at temperature 0; penalties apply either way."""
-    sampling = plan.sampling
-    config = genai.GenerationConfig()
-    config.max_new_tokens = plan.max_tokens
-    config.ignore_eos = plan.ignore_eos
-    config.repetition_penalty = sampling.repetition_penalty
-    config.presence_penalty = sampling.presence_penalty
-    config.frequency_penalty = sampling.frequency_penalty
-    config.do_sample = bool(sampling.temperature)
-    if config.do_sample:
-        config.temperature = sampling.temperature
-        config.top_p = sampling.top_p
-        config.rng_seed = sampling.seed
-        if sampling.top_k:
-            config.top_k = sampling.top_k
-        if sampling.min_p:
-            config.min_p = sampling.min_p
-    return config
-
-
-def _finish(genai: Any, reason: Any) -> str | None:
-    if reason == genai.GenerationFinishReason.LENGTH:
-        return "length"
-    return "stop" if reason == genai.GenerationFinishReason.STOP else None

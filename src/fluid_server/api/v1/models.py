@@ -8,7 +8,8 @@ from fluid_server.api.deps import Manager
 from fluid_server.api.errors import documented
 from fluid_server.api.schemas.answers import ModelBody, ModelList
 from fluid_server.errors import ModelNotFound, Unauthorized
-from fluid_server.managers.runtime_manager import RuntimeManager, memory_of
+from fluid_server.managers.memory import memory_of
+from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.types import ModelSpec
 
 router = APIRouter(prefix="/models", tags=["models"])
