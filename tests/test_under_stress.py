@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -54,7 +54,7 @@ def own() -> Iterator[RunningServer]:
 
 
 @contextmanager
-def streaming(server: RunningServer, body: dict[str, Any]) -> Iterator[Iterator[str]]:
+def streaming(server: RunningServer, body: dict[str, Any]) -> Generator[Iterator[str], None, None]:
     """The lines of a stream, from its first text on."""
     with (
         httpx.Client(base_url=server.address or "", timeout=PATIENCE) as http,
