@@ -29,7 +29,7 @@ def openvino(folder: Path) -> Callable[[int, int], int]:
     import openvino_genai as genai
 
     scheduler = genai.SchedulerConfig()
-    scheduler.enable_prefix_caching = True
+    scheduler.enable_prefix_caching = False  # unsafe with several sequences: see openvino_engines.py
     scheduler.max_num_batched_tokens = 256
     scheduler.num_kv_blocks = PARALLEL * (CONTEXT // 32 + 1)
     pipeline = genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", {})

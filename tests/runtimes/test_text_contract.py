@@ -13,12 +13,13 @@ from fluid_server.runtimes import openvino_llm
 from fluid_server.runtimes.openvino_engines import Stateful
 from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
-from fluid_server.types import ChoiceEnd, Event, GenerateRequest, RuntimeOptions, Sampling, TextPiece
+from fluid_server.types import ChoiceEnd, Event, GenerateRequest, Message, RuntimeOptions, Sampling, TextPiece
 from tests.runtimes.engines import GREEDY, SPECS, Numbers, answers, ask, text_of, usage_of
 
 # id → (runtime, model, package that must be there)
 RUNTIMES = {
     "openvino": ("openvino", "fluid-tiny-ov", "openvino_genai"),
+    "openvino-one-place": ("openvino", "fluid-tiny-ov", "openvino_genai"),  # where it caches prefixes
     "openvino-stateful": ("openvino", "fluid-tiny-ov", "openvino_genai"),
     "llamacpp-F16": ("llamacpp", "fluid-tiny-gguf:F16", "xllamacpp"),
     "llamacpp-Q8_0": ("llamacpp", "fluid-tiny-gguf:Q8_0", "xllamacpp"),
@@ -35,7 +36,11 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[TextRuntime]:
             patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
         made = create(name)
         assert isinstance(made, TextRuntime)
-        made.load(SPECS[model], RuntimeOptions(parallel=4), lambda text, done: None)
+        made.load(
+            SPECS[model],
+            RuntimeOptions(parallel=1 if request.param == "openvino-one-place" else 4),
+            lambda text, done: None,
+        )
     yield made
     made.close()
 
@@ -52,6 +57,26 @@ def test_requests_side_by_side_each_get_their_own_answer(runtime: TextRuntime) -
     asked = [ask(f"What is {number} + {number + 1}?") for number in range(10)]
     for number, events in enumerate(answers(runtime, *asked)):
         assert text_of(events) == f"{number} + {number + 1} = {2 * number + 1}"
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 6])
+def test_prompts_with_a_common_beginning_that_was_seen_before_are_not_mixed_up(
+    runtime: TextRuntime, length: int
+) -> None:
+    beginning = tuple(runtime.encode("<|im_start|>user\nWhat is 0 + 2?", special=False)[:length])
+    answers(runtime, GenerateRequest(tokens=beginning, sampling=GREEDY, max_tokens=2))
+    asked = [ask(f"What is {number} + {number + 2}?") for number in range(16)]
+    heard = [text_of(events) for events in answers(runtime, *asked)]
+    assert heard == [f"{number} + {number + 2} = {2 * number + 2}" for number in range(16)]
+
+
+def test_branches_of_one_conversation_are_not_mixed_up(runtime: TextRuntime) -> None:
+    history = [Message(role="user", content="My name is Alice.")]
+    (first,) = answers(runtime, ask("", messages=tuple(history)))
+    history.append(Message(role="assistant", content=text_of(first)))
+    branches = [(*history, Message(role="user", content=f"What is {number} + 1?")) for number in range(4)]
+    heard = [text_of(events) for events in answers(runtime, *(ask("", messages=branch) for branch in branches))]
+    assert heard == [f"{number} + 1 = {number + 1}" for number in range(4)]
 
 
 @pytest.mark.parametrize("limit", [1, 5, 17])
