@@ -134,6 +134,6 @@ def test_a_broken_model_says_what_is_wrong() -> None:
     with pytest.raises(ModelFailed) as caught:
         resolve(SPECS, "broken")
     assert caught.value.message == (
-        "The model 'broken' cannot be used: openvino_model.bin is missing: download the model again."
+        "Model 'broken' cannot be used: openvino_model.bin is missing: download the model again."
     )
     assert (caught.value.param, caught.value.retry_after) == ("model", None)

@@ -12,7 +12,7 @@ from fluid_server.catalog.scan import scan
 from fluid_server.config import load_config
 from fluid_server.errors import ModelFailed
 from fluid_server.managers.loader import Loader
-from fluid_server.managers.slot import Slot
+from fluid_server.managers.slot import Slot, State
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, RuntimeReport
 
@@ -40,8 +40,8 @@ def ended(slot: Slot, handle: WorkerHandle) -> None:
 
 def load(of: Loader, slot: Slot, make_room: Callable[[Slot], Awaitable[int]] = room) -> WorkerHandle:
     async def work() -> WorkerHandle:
+        slot.move(State.LOADING)
         handle = await of.load(slot, make_room, ended)
-        await of.warm(handle, slot.spec)
         await handle.stop(10)
         return handle
 

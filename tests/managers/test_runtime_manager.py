@@ -146,6 +146,79 @@ def test_more_requests_than_places_and_queue_are_refused(tmp_path: Path) -> None
     run(work())
 
 
+def test_many_answers_of_one_request_count_as_many_places(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with (
+            manager(tmp_path, parallel=2, max_queue=2) as made,
+            made.lease("echo", Ability.CHAT, places=100),  # nobody is before it, so it may
+        ):
+            with pytest.raises(QueueFull):
+                async with made.lease("echo", Ability.CHAT):
+                    pass
+
+    run(work())
+
+
+def test_what_waits_for_a_load_is_bounded_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, parallel=1, max_queue=2) as made:
+            answers = await asyncio.gather(*(say_once(made) for _ in range(6)), return_exceptions=True)
+        assert answers[:3] == ["hello"] * 3
+        assert [type(answer) for answer in answers[3:]] == [QueueFull] * 3
+
+    run(work())
+
+
+def test_draining_ends_those_who_wait_for_a_load_readably(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            waiting = asyncio.ensure_future(say_once(made))
+            await until(lambda: made.slot("echo") is not None and echo(made).state is State.LOADING)
+            await made.drain()
+            with pytest.raises(ShuttingDown):
+                await waiting
+            assert echo(made).state is State.ABSENT
+
+    run(work())
+
+
+def test_a_worker_that_cannot_be_started_once_does_not_brick_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more() -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            with monkeypatch.context() as patch, pytest.raises(ModelFailed, match="Resource temporarily"):
+                patch.setattr("fluid_server.workers.handle._spawn", no_more)
+                await say_once(made)
+            assert echo(made).state is State.FAILED
+            echo(made).retry_at = 0
+            assert await say_once(made) == "hello"
+
+    run(work())
+
+
+def test_a_worker_that_hangs_is_killed_once_a_cancel_stays_unanswered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluid_server.workers.handle.CANCEL_PATIENCE", 0.01)
+
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            await say_once(made)
+            psutil.Process(pid_of(made)).suspend()
+            async with made.lease("echo", Ability.CHAT) as lease:
+                hanging = asyncio.ensure_future(say(lease))
+                await until(lambda: echo(made).open_requests == 1)
+                hanging.cancel()
+                await until(lambda: echo(made).state is State.ABSENT)
+            assert await say_once(made) == "hello"
+
+    run(work())
+
+
 def test_draining_ends_running_requests_readably_and_takes_no_more(tmp_path: Path) -> None:
     async def work() -> None:
         async with manager(tmp_path) as made, made.lease("echo", Ability.CHAT) as lease:

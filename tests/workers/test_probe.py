@@ -35,6 +35,15 @@ def test_a_check_that_hangs_is_given_up() -> None:
     assert "did not answer" in (report["openvino"].reason or "")
 
 
+def test_a_check_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_more(*command: object, **settings: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_more)
+    report = asyncio.run(probe.probe())
+    assert "Too many open files" in (report["openvino"].reason or "")
+
+
 def test_a_package_that_is_not_installed_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)

@@ -19,12 +19,17 @@ def resolve(specs: Sequence[ModelSpec], name: str) -> ModelSpec:
 
     ``name:latest`` means ``name``. ModelNotFound if there is none, ModelFailed if it is broken.
     """
+    spec = find(specs, name)
+    if spec.problem is not None:
+        raise ModelFailed(f"Model '{spec.id}' cannot be used: {spec.problem}.", param="model")
+    return spec
+
+
+def find(specs: Sequence[ModelSpec], name: str) -> ModelSpec:
+    """The same, broken models included. ModelNotFound if there is none."""
     spec = _find(specs, name) if len(name) <= MAX_NAME else None
     if spec is None:
         raise ModelNotFound(_not_found(specs, name), param="model")
-    if spec.problem is not None:
-        message = f"The model '{spec.id}' cannot be used: {spec.problem}."
-        raise ModelFailed(message, param="model")
     return spec
 
 

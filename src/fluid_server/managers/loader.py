@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from fluid_server.config import ServerConfig
-from fluid_server.errors import FluidError, InvalidRequest, ModelFailed
+from fluid_server.errors import FluidError, ModelFailed
 from fluid_server.managers.selection import Candidate, select
-from fluid_server.managers.slot import Slot
+from fluid_server.managers.slot import Slot, State
 from fluid_server.managers.warm_up import first_request
 from fluid_server.types import ModelSpec, RuntimeOptions
 from fluid_server.workers.handle import WorkerHandle
@@ -39,7 +40,7 @@ class Loader:
             handle = WorkerHandle(slot.spec.id, lambda ended: on_end(slot, ended))
             slot.handle = handle
             try:
-                await handle.start(self._message(slot.spec, candidate, kv_budget), self._config.load_timeout)
+                await self._bring_up(slot, handle, self._message(slot.spec, candidate, kv_budget))
             except FluidError as error:
                 slot.notes.append(f"{candidate.runtime} on {candidate.device} did not load it: {error.message}")
                 failure = error
@@ -48,17 +49,27 @@ class Loader:
         assert failure is not None
         raise ModelFailed(f"Model '{slot.spec.id}' did not load: {failure.message}") from failure
 
-    async def warm(self, handle: WorkerHandle, spec: ModelSpec) -> None:
+    async def _bring_up(self, slot: Slot, handle: WorkerHandle, message: Load) -> None:
+        await handle.start(message, self._config.load_timeout)
+        slot.move(State.WARMING)
+        try:
+            await self._warm(handle, slot.spec)
+        except FluidError as error:  # the request is ours: whatever it fails with is the model's fault
+            slot.move(State.LOADING)
+            await handle.stop(0)
+            raise ModelFailed(f"it failed on its first request: {error.message}") from error
+
+    async def _warm(self, handle: WorkerHandle, spec: ModelSpec) -> None:
         """One small request: compiles what is compiled late, and finds what only breaks at first use."""
         request = first_request(spec)
         if request is None:
             return
         try:
-            async with aclosing(handle.run(request)) as batches:
+            async with asyncio.timeout(self._config.load_timeout), aclosing(handle.run(request)) as batches:
                 async for _ in batches:
                     pass
-        except InvalidRequest as error:  # the request is ours, so this is the model's fault and not a client's
-            raise ModelFailed(f"Model '{spec.id}' failed on its first request: {error.message}") from error
+        except TimeoutError:
+            raise ModelFailed(f"no answer within {self._config.load_timeout:.0f} s") from None
 
     def _message(self, spec: ModelSpec, candidate: Candidate, kv_budget: int) -> Load:
         config = self._config

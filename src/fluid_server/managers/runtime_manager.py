@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from fluid_server.catalog.builtin import echo_spec
-from fluid_server.catalog.resolve import resolve
+from fluid_server.catalog.resolve import find, resolve
 from fluid_server.catalog.scan import scan
 from fluid_server.config import ServerConfig
 from fluid_server.errors import (
@@ -63,7 +63,8 @@ class RuntimeManager:
         self._config = config
         self._slots: dict[str, Slot] = {}
         self._specs: tuple[ModelSpec, ...] = ()
-        self._scanned = 0.0
+        self._scanned = -RESCAN_AFTER
+        self._scanning = asyncio.Lock()
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -83,7 +84,7 @@ class RuntimeManager:
             self._in_background(self._warm_up(), "warm-up")
 
     async def drain(self) -> None:
-        """Take no more requests; let the running ones finish for a moment, then end them with an error."""
+        """Take no more requests; let the running ones finish for a moment, then end them and the loads readably."""
         self.closing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.shutdown_grace):
@@ -92,6 +93,8 @@ class RuntimeManager:
         for slot in self._slots.values():
             if slot.handle:
                 slot.handle.end_all(error)
+        for load in self._loads.values():
+            load.cancel()
 
     async def close(self) -> None:
         """Stop every worker and every background task. No process is left behind."""
@@ -109,16 +112,20 @@ class RuntimeManager:
 
     async def specs(self, *, fresh: bool = False) -> tuple[ModelSpec, ...]:
         """The catalog; read again when it is older than a moment, so that models that were copied in appear."""
-        now = time.monotonic()
-        if fresh or not self._specs or now - self._scanned > RESCAN_AFTER:
-            found = await asyncio.to_thread(scan, self._config.model_path)
-            self._specs = (*found, echo_spec()) if self._config.echo else found
-            self._scanned = now
+        asked = time.monotonic()
+        async with self._scanning:  # who comes while a scan runs takes its result
+            old = asked - self._scanned > (0 if fresh else RESCAN_AFTER)
+            if old or not self._specs:
+                self._scanned = time.monotonic()
+                found = await asyncio.to_thread(scan, self._config.model_path)
+                self._specs = (*found, echo_spec()) if self._config.echo else found
         return self._specs
 
     async def runtimes(self) -> Report:
         """Which runtimes import here, and their devices; waits for the check that began at the start."""
-        if self._probe is None:
+        if self._probe is None or (
+            self._probe.done() and not any(one.available for one in self._probe.result().values())
+        ):
             self._probe = asyncio.create_task(probe(), name="probe")
         return await asyncio.shield(self._probe)
 
@@ -142,25 +149,34 @@ class RuntimeManager:
         except ModelNotFound:
             return resolve(await self.specs(fresh=True), model)
 
+    async def describe(self, model: str) -> ModelSpec:
+        """The same for reading: a broken model is found too. Errors: ModelNotFound."""
+        return find(await self.specs(), model)
+
     # --- leases ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lease(self, model: str, ability: Ability) -> AsyncGenerator[Lease, None]:
-        """A loaded model that can do this; loads it if it must. Errors: why it cannot be had."""
+    async def lease(self, model: str, ability: Ability, places: int = 1) -> AsyncGenerator[Lease, None]:
+        """A loaded model that can do this; loads it if it must. Errors: why it cannot be had.
+
+        ``places`` is how many sequences the lease will run: what is queued is counted and bounded in them.
+        """
         spec = await self.find(model)
-        if spec.problem:
-            raise ModelFailed(f"Model '{spec.id}' cannot be used: {spec.problem}")
         if ability not in spec.abilities:
             can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
             raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
         slot = self._slots.setdefault(spec.id, Slot(spec))
+        self._check_queue(slot, places)
         slot.leases += 1
+        slot.places += places
         self._cancel_timer(spec.id)
         try:
             handle = await self._ready(slot)
-            yield Lease(slot.spec, self._admitted(slot, handle), handle)
+            assert handle.info is not None
+            yield Lease(slot.spec, handle.info, handle)
         finally:
             slot.leases -= 1
+            slot.places -= places
             self._released(slot)
 
     def activity(self, model: str) -> str:
@@ -168,29 +184,35 @@ class RuntimeManager:
         found = next((slot for slot in self._slots.values() if model in (slot.spec.id, *slot.spec.aliases)), None)
         return found.activity() if found else "waiting"
 
-    def _admitted(self, slot: Slot, handle: WorkerHandle) -> ModelInfo:
-        limit = slot.capacity + self._config.max_queue
-        if slot.open_requests >= limit:
+    def _check_queue(self, slot: Slot, places: int) -> None:
+        limit = (slot.info.parallel if slot.info else self._config.parallel) + self._config.max_queue
+        if slot.places and slot.places + places > limit:
             raise QueueFull(
-                f"Model '{slot.spec.id}' has {slot.open_requests} unfinished requests, and no more may wait. "
+                f"Model '{slot.spec.id}' has {slot.places} unfinished answers, and at most {limit} may run and wait. "
                 "Try again later, or start the server with a larger --max-queue.",
                 retry_after=QUEUE_RETRY_AFTER,
             )
-        assert handle.info is not None
-        return handle.info
 
     async def _ready(self, slot: Slot) -> WorkerHandle:
         if self.closing:
             raise ShuttingDown("The server is shutting down.")
-        if slot.state is State.DRAINING and slot.handle:
+        if slot.state in (State.READY, State.DRAINING) and slot.handle and not slot.usable:
             await slot.handle.ended.wait()
-        if slot.state is State.READY and slot.handle and slot.handle.alive:
+        if slot.usable and slot.handle:
             return slot.handle
         self._check_rest(slot)
-        await asyncio.shield(self._load_task(slot))
+        await self._loaded(self._load_task(slot))
         if slot.handle is None or slot.state is not State.READY:
             raise slot.failure or ShuttingDown("The model was unloaded before it could be used. Try again.")
         return slot.handle
+
+    async def _loaded(self, load: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.shield(load)
+        except asyncio.CancelledError:
+            if not load.cancelled():
+                raise  # it is we who were cancelled: the load goes on for others
+            raise ShuttingDown("The server is shutting down.") from None
 
     def _check_rest(self, slot: Slot) -> None:
         if slot.resting > 0 and slot.failure is not None:
@@ -236,8 +258,6 @@ class RuntimeManager:
         started = time.monotonic()
         try:
             slot.handle = await self._loader.load(slot, self._make_room, self._worker_ended)
-            slot.move(State.WARMING)
-            await self._loader.warm(slot.handle, slot.spec)
             slot.load_seconds = time.monotonic() - started
             slot.move(State.READY)
         except FluidError as error:
@@ -245,9 +265,9 @@ class RuntimeManager:
             await self._give_up(slot, error)
             error.retry_after = slot.resting or None
             raise
-        except asyncio.CancelledError:
-            await self._give_up(slot, ShuttingDown("The server is shutting down."))
-            raise
+        finally:
+            if slot.state in (State.LOADING, State.WARMING):  # cancelled, or a defect of ours
+                await self._give_up(slot, ShuttingDown("The load was broken off. Try again."))
         info = slot.handle.info
         assert info is not None
         logger.info(
@@ -269,31 +289,43 @@ class RuntimeManager:
 
     async def _make_room(self, slot: Slot) -> int:
         """Unload what must go; returns the bytes that the KV cache may take. Errors: OutOfMemory with figures."""
-        others = [
-            one for one in self._slots.values() if one is not slot and one.handle and one.state is not State.FAILED
+        while True:
+            await self._drained()
+            verdict = self._judge(slot)
+            if not verdict.evict:
+                return verdict.kv_budget
+            # One at a time: while it goes, another victim may be wanted again.
+            await self._unload(self._slots[verdict.evict[0]], "made room for " + slot.spec.id)
+
+    async def _drained(self) -> None:
+        leaving = [
+            one.handle.ended.wait() for one in self._slots.values() if one.state is State.DRAINING and one.handle
         ]
-        residents = [Resident(one.spec.id, memory_of(one), idle_since(one), one.load_seconds) for one in others]
+        await asyncio.gather(*leaving)
+
+    def _judge(self, slot: Slot) -> Verdict:
+        others = [one for one in self._slots.values() if one is not slot and one.handle]
         verdict = decide(
             slot.spec,
-            residents,
+            [Resident(one.spec.id, memory_of(one), idle_since(one), one.load_seconds) for one in others],
             limit=self._config.max_memory,
             available=psutil.virtual_memory().available - promised(others),
             max_loaded=self._config.max_loaded,
             now=time.monotonic(),
         )
         if not verdict.fits:
-            raise OutOfMemory(self._does_not_fit(slot.spec, verdict, len(residents)))
-        for model in verdict.evict:
-            await self._unload(self._slots[model], "made room for " + slot.spec.id)
-        return verdict.kv_budget
+            raise OutOfMemory(self._does_not_fit(slot.spec, verdict, len(others)))
+        return verdict
 
     def _does_not_fit(self, spec: ModelSpec, verdict: Verdict, loaded: int) -> str:
         says = f"Model '{spec.id}' needs about {gigabytes(verdict.needed)}, and {gigabytes(verdict.free)} may be used"
         if not loaded:
             return f"{says}. Use a smaller model, free memory, or raise --max-memory."
+        if loaded >= self._config.max_loaded and verdict.needed <= verdict.free:
+            return f"{loaded} models are in use, as many as may be loaded. Wait for one, or raise --max-loaded."
         return (
-            f"{says} beside the models that are in use ({loaded} loaded, at most {self._config.max_loaded}). "
-            "Wait for them, use a smaller model, or raise --max-memory or --max-loaded."
+            f"{says} beside the {loaded} that are loaded and in use. "
+            "Wait for them, use a smaller model, or raise --max-memory."
         )
 
     # --- unloading ---------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class State(StrEnum):
 ALLOWED = {
     State.ABSENT: {State.LOADING},
     State.LOADING: {State.WARMING, State.FAILED, State.ABSENT},
-    State.WARMING: {State.READY, State.FAILED, State.ABSENT},
+    State.WARMING: {State.READY, State.LOADING, State.FAILED, State.ABSENT},
     State.READY: {State.DRAINING, State.ABSENT},
     State.DRAINING: {State.ABSENT},
     State.FAILED: {State.LOADING, State.ABSENT},
@@ -45,6 +45,7 @@ class Slot:
     state: State = State.ABSENT
     handle: WorkerHandle | None = None
     leases: int = 0
+    places: int = 0
     idle_since: float | None = None
     load_seconds: float = 0.0
     failure: FluidError | None = None
@@ -72,6 +73,11 @@ class Slot:
     def info(self) -> ModelInfo | None:
         """What the loaded model turned out to be."""
         return self.handle.info if self.handle else None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request can be sent to it now."""
+        return self.state is State.READY and self.handle is not None and self.handle.alive
 
     @property
     def capacity(self) -> int:

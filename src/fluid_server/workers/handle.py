@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import queue
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from itertools import count
 from typing import IO
 
@@ -33,6 +35,8 @@ from fluid_server.workers.protocol import (
 logger = logging.getLogger(__name__)
 REMEMBERED_LINES = 20
 WAIT_AFTER_KILL = 2.0
+CANCEL_PATIENCE = 60.0  # seconds in which a worker must have confirmed a cancel; it takes milliseconds if it lives
+GARBLED = (EOFError, OSError, ValueError, pickle.UnpicklingError, MemoryError, ImportError, AttributeError)
 LAST = (Done, Cancelled, FluidError)  # what a request's events end with
 
 
@@ -120,7 +124,10 @@ class WorkerHandle:
 
     async def start(self, load: Load, timeout: float) -> ModelInfo:
         """Start the process and load the model. Errors: why it did not load; a timeout is ModelFailed."""
-        self._process = await asyncio.to_thread(_spawn)
+        try:
+            self._process = await asyncio.to_thread(_spawn)
+        except OSError as error:
+            raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
         for target in (self._read, self._write, self._log):
             threading.Thread(target=target, name=f"{target.__name__}-{self.model}", daemon=True).start()
         self._send(load)
@@ -150,6 +157,12 @@ class WorkerHandle:
         """Tell the worker that nobody waits for this request; it answers with Cancelled when the place is free."""
         if not ticket.over and self.alive:
             self._send(Cancel(ticket.number))
+            self._loop.call_later(CANCEL_PATIENCE, self._check_cancelled, ticket.number)
+
+    def _check_cancelled(self, number: int) -> None:
+        if number in self.tickets and self.alive and self._process is not None:
+            logger.error("worker hangs and is killed", extra={"model": self.model, "pid": self.pid})
+            self._process.kill()
 
     def end_all(self, error: FluidError) -> None:
         """End every open request with this failure, here and in the worker."""
@@ -180,8 +193,11 @@ class WorkerHandle:
                 await self.ended.wait()
         except TimeoutError:
             self._process.kill()
-            async with asyncio.timeout(WAIT_AFTER_KILL):
-                await self.ended.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_AFTER_KILL):
+                    await self.ended.wait()
+            if not self.ended.is_set():
+                logger.error("worker does not end although it was killed", extra={"model": self.model, "pid": self.pid})
 
     def _send(self, message: ToWorker) -> None:
         self._outbox.put(encode(message))
@@ -193,7 +209,7 @@ class WorkerHandle:
         try:
             while True:
                 self._tell(self._heard, channel.receive())
-        except (EOFError, OSError, ValueError):
+        except GARBLED:
             # It closed its end: it has gone, or is about to. A process that lives on without a pipe is of no use.
             try:
                 code = process.wait(WAIT_AFTER_KILL)

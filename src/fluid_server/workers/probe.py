@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import platform
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,9 @@ from fluid_server.runtimes.table import RUNTIMES, Entry, load_target
 from fluid_server.workers.handle import worker_command
 
 PROBE_TIMEOUT = 60.0
+NO_WINDOW = 0
+if sys.platform == "win32":
+    NO_WINDOW = subprocess.CREATE_NO_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,17 @@ Report = dict[str, RuntimeReport]
 
 async def probe(timeout: float = PROBE_TIMEOUT) -> Report:
     """Ask a fresh process which runtimes import here and which devices they see."""
-    process = await asyncio.create_subprocess_exec(
-        *worker_command("probe"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=worker_environment(),
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *worker_command("probe"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=worker_environment(),
+            creationflags=NO_WINDOW,
+        )
+    except OSError as error:
+        return dict.fromkeys(RUNTIMES, RuntimeReport(False, reason=f"the check could not be started: {error.strerror}"))
     try:
         async with asyncio.timeout(timeout):
             output, _ = await process.communicate()

@@ -35,7 +35,7 @@ async def create_chat_completion(request: Request, body: ChatBody, manager: Mana
 
 
 async def _whole(manager: RuntimeManager, model: str, asked: GenerateRequest) -> ChatCompletion:
-    async with manager.lease(model, Ability.CHAT) as lease:
+    async with manager.lease(model, Ability.CHAT, asked.n) as lease:
         answer = await collect(lease.run(asked), asked.n)
         return _completion(envelope("chatcmpl-", lease), answer)
 
@@ -58,7 +58,7 @@ async def _stream(
 async def _frames(
     manager: RuntimeManager, model: str, asked: GenerateRequest, *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    async with manager.lease(model, Ability.CHAT) as lease:
+    async with manager.lease(model, Ability.CHAT, asked.n) as lease:
         chunks = Chunks(envelope("chatcmpl-", lease), usage=usage)
         async with aclosing(lease.run(asked)) as batches:
             opening = b"".join(chunks.opening(choice) for choice in range(asked.n))

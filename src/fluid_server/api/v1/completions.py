@@ -32,7 +32,7 @@ async def create_completion(request: Request, body: CompletionBody, manager: Man
 
 
 async def _whole(manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]) -> TextCompletion:
-    async with manager.lease(body.model, Ability.COMPLETION) as lease:
+    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked)) as lease:
         answers = [Collected(one.n) for one in asked]
         async with aclosing(_together(lease, asked)) as batches:
             async for index, events in batches:
@@ -58,7 +58,7 @@ def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
 async def _frames(
     manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]
 ) -> AsyncGenerator[bytes, None]:
-    async with manager.lease(body.model, Ability.COMPLETION) as lease:
+    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked)) as lease:
         chunks = Chunks(envelope("cmpl-", lease), usage=body.wants_usage)
         opening = b"".join(
             chunks.text(index * one.n + choice, one.text or "")

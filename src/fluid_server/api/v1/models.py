@@ -24,7 +24,7 @@ async def list_models(manager: Manager) -> ModelList:
 @router.get("/{model:path}", response_model=ModelBody, responses=documented(Unauthorized, ModelNotFound))
 async def retrieve_model(model: str, manager: Manager) -> ModelBody:
     """One model by its id or an alias."""
-    return describe(manager, await manager.find(model))
+    return describe(manager, await manager.describe(model))
 
 
 def describe(manager: RuntimeManager, spec: ModelSpec) -> ModelBody:
