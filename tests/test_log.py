@@ -97,3 +97,13 @@ def test_libraries_speak_only_of_trouble(capsys: pytest.CaptureFixture[str], nam
     err = capsys.readouterr().err
     assert "chatter" not in err
     assert "trouble" in err
+
+
+def test_a_message_cannot_forge_a_line_or_colour_the_terminal() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "GET /x\n12:00:00 ERROR forged\x1b[31m ä", "levelno": 20, "levelname": "INFO"}
+    )
+    line = log.TextFormatter(colour=False).format(record)
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert r"\n12:00:00 ERROR forged\x1b[31m ä" in line

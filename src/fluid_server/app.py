@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from fluid_server import __version__
+from fluid_server import __version__, log
 from fluid_server.api import errors, health, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
@@ -24,7 +24,9 @@ DESCRIPTION = "OpenAI's API on local models. Every failure has the shape `{error
 
 def create_app(config: ServerConfig | None = None) -> FastAPI:
     """The application; without a configuration, that of the environment (which ``--reload`` uses)."""
-    config = config or load_config()
+    if config is None:
+        config = load_config()
+        log.set_up(config.log_level, config.log_format)
     manager = RuntimeManager(config)
 
     @asynccontextmanager

@@ -102,11 +102,19 @@ class ServerConfig(BaseSettings):
             raise ValueError("write it as KEY=VALUE,KEY=VALUE")
         return {key.strip(): found.strip() for key, _, found in pairs}
 
+    @field_validator("allowed_origins", mode="after")
+    @classmethod
+    def _as_browsers_write_them(cls, value: list[str]) -> list[str]:
+        return [origin.lower().rstrip("/") for origin in value]
+
     @field_validator("api_key", mode="after")
     @classmethod
     def _some_key(cls, value: SecretStr | None) -> SecretStr | None:
         """An empty key lets everybody in: it is none."""
-        return value if value is not None and value.get_secret_value().strip() else None
+        key = value.get_secret_value().strip() if value is not None else ""
+        if not key.isascii() or not key.isprintable():
+            raise ValueError("a key must be printable ASCII, since it travels in an HTTP header")
+        return SecretStr(key) if key else None
 
     @field_validator("device", mode="after")
     @classmethod

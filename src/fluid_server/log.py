@@ -32,11 +32,18 @@ class TextFormatter(logging.Formatter):
         """Write one record as a line, a traceback below it where there is one."""
         when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         extras = "".join(f"  {key}={value}" for key, value in _extras(record).items())
-        line = f"{when} {record.levelname:<7} {record.getMessage()}{extras}"
+        line = printable(f"{when} {record.levelname:<7} {record.getMessage()}{extras}")
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         colour = COLOURS.get(record.levelname, "") if self._colour else ""
         return f"{colour}{line}{RESET}" if colour else line
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that could forge a line or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class JsonFormatter(logging.Formatter):

@@ -306,3 +306,44 @@ def test_every_answer_has_a_request_id(http: httpx.Client) -> None:
     assert asked(http).headers["x-request-id"].startswith("req_")
     assert http.get("/nope", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
     assert http.get("/nope", headers={"X-Request-ID": "x" * 500}).headers["x-request-id"].startswith("req_")
+
+
+# --- bodies that are made to hurt --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/completions", {"prompt": [-1] * 300_000}, "prompt[0]"),
+        ("/v1/completions", {"prompt": [["x"]] * 100}, "prompt[0][0]"),
+        ("/v1/chat/completions", {"messages": [1] * 300_000}, "messages"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [1] * 300_000}]}, "messages[0].content"),
+    ],
+    ids=["ids", "lists", "messages", "parts"],
+)
+def test_a_long_list_of_nonsense_is_refused_at_its_first_element(
+    http: httpx.Client, path: str, body: dict[str, Any], param: str
+) -> None:
+    error = error_of(http.post(path, json={"model": "echo", **body}), 400)
+    assert (error["param"] or "").startswith(param.partition("[")[0])
+    assert len(error["message"]) < 300
+
+
+def test_a_name_of_megabytes_is_not_echoed(http: httpx.Client) -> None:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "x"}], "x" * 1_000_000: 1}
+    error = error_of(http.post("/v1/chat/completions", json=body), 400)
+    assert len(error["message"]) < 300
+    assert len(error["param"]) < 100
+
+
+@pytest.mark.parametrize("field", [{"top_k": 10**25}, {"repetition_penalty": 1e-60}, {"min_p": 0.9999999999}])
+def test_a_number_that_no_engine_can_hold_is_refused_by_name(http: httpx.Client, field: dict[str, float]) -> None:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "x"}], **field}
+    assert error_of(http.post("/v1/chat/completions", json=body), 400)["param"] == next(iter(field))
+
+
+def test_a_prompt_that_cannot_fit_is_refused_before_it_is_encoded(http: httpx.Client) -> None:
+    body = {"model": "fluid-tiny-gguf:F16", "messages": [{"role": "user", "content": "word " * 1_000_000}]}
+    error = error_of(http.post("/v1/chat/completions", json=body), 400)
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "messages")
+    assert "5000000 characters" in error["message"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,24 @@ def test_a_playlist_opens_no_other_file(playlists: Path, name: str) -> None:
         sound.decode(named, max_seconds=10)
     with pytest.raises(UnreadableAudio):
         sound.decode(path, max_seconds=10)
+
+
+def test_a_file_with_tags_that_are_not_utf_8_is_heard() -> None:
+    data = bytearray(b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0")
+    title = "Überfällig".encode("cp1252")
+    data += b"LIST" + (12 + len(title)).to_bytes(4, "little") + b"INFOINAM" + len(title).to_bytes(4, "little") + title
+    data += b"data" + (3200).to_bytes(4, "little") + bytes(3200)
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    assert sound.decode(io.BytesIO(bytes(data)), max_seconds=10).seconds == pytest.approx(0.1)
+
+
+def test_decoding_ends_when_nobody_waits_any_more() -> None:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16000)
+        out.writeframes(bytes(2 * 16000 * 60))
+    asked = iter([False, False, True])
+    buffer.seek(0)
+    assert sound.decode(buffer, max_seconds=100, stopped=lambda: next(asked)).seconds < 1

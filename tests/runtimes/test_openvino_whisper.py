@@ -96,3 +96,14 @@ def test_cancelling_ends_it_and_the_next_file_is_transcribed(runtime: OpenVINOWh
 def test_the_same_temperature_draws_the_same_words(runtime: OpenVINOWhisperRuntime) -> None:
     request = TranscribeRequest(audio=spoken(sorted(AUDIO)[0]), temperature=0.8)
     assert text_of(transcribe(runtime, request)) == text_of(transcribe(runtime, request))
+
+
+def test_a_file_that_is_gone_fails_its_request_and_no_other(runtime: OpenVINOWhisperRuntime, tmp_path: Path) -> None:
+    (failure,) = transcribe(runtime, TranscribeRequest(audio=tmp_path / "gone"))
+    assert isinstance(failure, FluidError)
+    assert isinstance(transcribe(runtime, TranscribeRequest(audio=silence(1.0)))[-1], Done)
+
+
+def test_a_prompt_of_any_length_is_taken(runtime: OpenVINOWhisperRuntime) -> None:
+    events = transcribe(runtime, TranscribeRequest(audio=silence(1.0), prompt="turn on the light " * 200))
+    assert isinstance(events[-1], Done)

@@ -181,3 +181,9 @@ def test_token_ids_outside_the_vocabulary_fail_their_request_alone(runtime: Text
     )
     assert isinstance(bad[-1], FluidError)
     assert text_of(good) == "The capital of Japan is Tokyo."
+
+
+@pytest.mark.parametrize("sampling", [Sampling(temperature=1e-50), Sampling(temperature=1.0, top_p=1e-60)], ids=str)
+def test_numbers_that_vanish_in_single_precision_are_greedy(runtime: TextRuntime, sampling: Sampling) -> None:
+    (events,) = answers(runtime, ask("What is the capital of France?", sampling=sampling))
+    assert text_of(events) == "The capital of France is Paris."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fluid_server.api.errors import CLIENT_CLOSED_REQUEST
+from fluid_server.api.errors import CLIENT_CLOSED_REQUEST, FAILED
 
 logger = logging.getLogger(__name__)
 QUIET = frozenset({"/live", "/ready", "/health"})
@@ -41,6 +42,8 @@ class AccessLog:
         try:
             await self._app(scope, receive, tell)
         finally:
+            if isinstance(sys.exception(), Exception):
+                status = FAILED
             level = logging.DEBUG if scope["path"] in QUIET else logging.INFO
             milliseconds = (time.perf_counter() - started) * 1000
             failure = scope.get("state", {}).get("failure")

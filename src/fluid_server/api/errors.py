@@ -13,12 +13,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from fluid_server import errors
 from fluid_server.api.schemas.answers import ErrorBody
 from fluid_server.errors import FluidError, InvalidRequest
 
 logger = logging.getLogger(__name__)
+FAILED = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 CLIENT_CLOSED_REQUEST = 499  # nginx's number; only ever seen in a log
 
 STATUS: dict[type[FluidError], int] = {
@@ -95,6 +97,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(FluidError, _fluid)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _defect)
 
 
@@ -113,6 +116,8 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, FluidError):  # FastAPI hides whatever is raised while a body is read
         return await _fluid(request, error.__cause__)
+    if isinstance(error.__cause__, ClientDisconnect):
+        return await _left(request, error.__cause__)
     status, path = error.status_code, request.url.path
     messages = {
         HTTPStatus.NOT_FOUND: f"There is no {path} here. GET /docs lists what there is.",
@@ -122,6 +127,10 @@ async def _http(request: Request, error: Exception) -> Response:
     code = HTTPStatus(status).phrase.lower().replace(" ", "_")
     message = messages.get(HTTPStatus(status), str(error.detail))
     return JSONResponse(_body(message, kind, None, code), status, error.headers)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return await _fluid(request, errors.ClientGone(f"The client closed the connection ({error!r})."))
 
 
 async def _defect(request: Request, error: Exception) -> Response:

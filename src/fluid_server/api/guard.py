@@ -22,7 +22,7 @@ class Guard:
         self._app = app
         self._config = config
         self._hosts = {host.lower() for host in (config.host, *config.allowed_hosts)}
-        self._origins = {origin.lower().rstrip("/") for origin in config.allowed_origins}
+        self._origins = set(config.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on with a counted body."""
@@ -52,7 +52,7 @@ class Guard:
         raise Forbidden(f"Web pages of '{origin[:80]}' may not call this server. Add it to --allowed-origins.")
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:
-        upload = headers.get("content-type", "").startswith("multipart/")
+        upload = headers.get("content-type", "").lower().startswith("multipart/")
         allowed = self._config.max_upload if upload else self._config.max_body
         flag, param = ("--max-upload", "file") if upload else ("--max-body", None)
         error = TooLarge(

@@ -45,7 +45,7 @@ async def respond(
             raise ClientGone("The client closed the connection.")
         if first.done():
             first.result()
-    except BaseException:
+    except BaseException:  # whatever ends this, the request in the worker must not go on
         await _abandon(first, frames)
         raise
     finally:
@@ -78,6 +78,6 @@ async def _body(
         yield DONE
     except FluidError as error:
         yield frame(body_of(error))
-    except Exception:
+    except Exception:  # too late for a status: a client that reads the stream must still learn of it
         logger.exception("defect in the middle of a stream")
         yield frame(body_of(internal_error()))

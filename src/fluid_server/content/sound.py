@@ -14,10 +14,10 @@ ogg, webm, often mp3) skip damage silently, as players do, and a cut-off wav is 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -55,15 +55,19 @@ class Sound:
     seconds: float
 
 
-def decode(source: Path | BinaryIO, *, max_seconds: float) -> Sound:
-    """The first audio stream of a file. Raises UnreadableAudio, or TooLarge once past ``max_seconds``."""
+def decode(source: Path | BinaryIO, *, max_seconds: float, stopped: Callable[[], bool] = lambda: False) -> Sound:
+    """The first audio stream of a file. Raises UnreadableAudio, or TooLarge once past ``max_seconds``.
+
+    ``stopped`` is asked at every frame: once it says so, what was decoded up to there is returned.
+    """
     with (
         source.open("rb") if isinstance(source, Path) else nullcontext(source) as file,
         _open(file) as container,
     ):
         stream = _first_audio(container)
         with _translated(f"it is damaged ({_names(container, stream)})"):
-            data = _collect(_limited(_frames(container, stream), max_seconds))
+            frames = takewhile(lambda _: not stopped(), _frames(container, stream))
+            data = _collect(_limited(frames, max_seconds))
         if not data:
             raise _unreadable(f"it is empty ({_names(container, stream)})")
     samples = _tidy(np.frombuffer(data, dtype=np.float32))
@@ -73,7 +77,7 @@ def decode(source: Path | BinaryIO, *, max_seconds: float) -> Sound:
 def _open(file: BinaryIO) -> InputContainer:
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
     with _translated("it is of no kind that is known or accepted"):
-        return av.open(nameless, mode="r", container_options=_ISOLATION)
+        return av.open(nameless, mode="r", container_options=_ISOLATION, metadata_errors="replace")
 
 
 def _first_audio(container: InputContainer) -> AudioStream:

@@ -17,6 +17,7 @@ from fluid_server.types import ModelSpec, RuntimeOptions
 BLOCK_TOKENS = 32  # tokens in one KV block on CPU; other devices use smaller ones, so this errs on the safe side
 PREFILL_CHUNK = 256  # tokens of prompts in one step: a longer step would stall everybody who is generating
 IDLE_WAIT = 0.05
+SMALLEST_SHARE = 1e-6  # a smaller top_p is 0 in the engine's single precision, and refused
 
 
 @dataclass(slots=True)
@@ -237,7 +238,7 @@ def generation_config(genai: Any, plan: Plan) -> Any:
     config.do_sample = bool(sampling.temperature)
     if config.do_sample:
         config.temperature = sampling.temperature
-        config.top_p = sampling.top_p
+        config.top_p = max(sampling.top_p or 0.0, SMALLEST_SHARE)
         config.rng_seed = sampling.seed
         if sampling.top_k:
             config.top_k = sampling.top_k

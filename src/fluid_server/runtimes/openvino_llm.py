@@ -47,7 +47,7 @@ class OpenVINOLLMRuntime(TextRuntime):
             raise InvalidRequest(f"The prompt has token ids outside of 0 to {limit - 1}.", param="prompt")
         try:
             self._engine.start(sequence, prompt, plan)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EngineFailed(f"OpenVINO refused the request: {plain_reason(error)}") from error
         self._decoders[sequence] = TokenDecoder(self._tokenizer)
 

@@ -26,6 +26,8 @@ from fluid_server.types import (
 )
 
 SPECIAL_TOKEN = re.compile(r"<\|[^|<>]*\|>")
+PROMPT_TOKENS = 200
+COLDEST = 1e-3  # a smaller temperature is greedy
 TICK = 0.02  # seconds between two looks at whether the client is still there
 SHORTEST = 400  # samples, 25 ms: Whisper's window; less cannot hold a sound and makes the pipeline raise
 
@@ -91,6 +93,7 @@ class _Task:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
+        self._end: object = EngineFailed("The transcription broke off.")  # unless it ends otherwise
         self.seconds = 0.0
         self.tokens = 0
 
@@ -113,7 +116,7 @@ class _Task:
         try:
             audio = self._request.audio
             source = io.BytesIO(audio) if isinstance(audio, bytes) else audio
-            sound = decode(source, max_seconds=self._request.max_seconds)
+            sound = decode(source, max_seconds=self._request.max_seconds, stopped=self._stopped.is_set)
             self.seconds = sound.seconds
             if len(sound.samples) < SHORTEST:
                 raise UnreadableAudio(
@@ -121,12 +124,13 @@ class _Task:
                     param="file",
                 )
             self._recognise(sound)
+            self._end = _END
         except FluidError as error:
-            self._items.put(error)
-        except (RuntimeError, ValueError) as error:
-            self._items.put(EngineFailed(f"OpenVINO could not transcribe this: {plain_reason(error)}"))
-        else:
-            self._items.put(_END)
+            self._end = error
+        except (RuntimeError, ValueError, TypeError, OSError, MemoryError) as error:
+            self._end = EngineFailed(f"OpenVINO could not transcribe this: {plain_reason(error)}")
+        finally:
+            self._items.put(self._end)
 
     def _recognise(self, sound: Sound) -> None:
         if self._stopped.is_set():
@@ -141,6 +145,12 @@ class _Task:
         status = self._genai.StreamingStatus
         return status.CANCEL if self._stopped.is_set() else status.RUNNING
 
+    def _last_tokens(self, prompt: str) -> str:
+        """The end of a prompt: Whisper takes half of its context for it, and OpenAI's too forgets the rest."""
+        tokenizer = self._pipeline.get_tokenizer()
+        ids = tokenizer.encode(prompt, add_special_tokens=False).input_ids.data.reshape(-1)
+        return prompt if len(ids) <= PROMPT_TOKENS else str(tokenizer.decode(ids[-PROMPT_TOKENS:].tolist()))
+
     def _settings(self) -> dict[str, Any]:
         request = self._request
         settings: dict[str, Any] = {}
@@ -149,7 +159,7 @@ class _Task:
             if request.language is not None:
                 settings["language"] = f"<|{request.language}|>"
         if request.prompt:
-            settings["initial_prompt"] = request.prompt
-        if request.temperature > 0:
+            settings["initial_prompt"] = self._last_tokens(request.prompt)
+        if request.temperature >= COLDEST:
             settings |= {"do_sample": True, "temperature": request.temperature, "rng_seed": 0}
         return settings

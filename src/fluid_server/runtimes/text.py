@@ -31,6 +31,8 @@ from fluid_server.types import (
 
 T = TypeVar("T")
 MAX_SEED = 2**31 - 1
+COLDEST = 1e-3
+LONGEST_TOKEN = 64  # characters; tokens are 3 to 5 on average, so a longer prompt cannot fit and is not encoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +172,25 @@ class TextRuntime(BaseRuntime):
         if request.tokens is not None:
             return list(request.tokens)
         if request.messages is not None:
+            self._check_length(sum(len(message.content) for message in request.messages), "messages")
             text = self._template.render(request.messages, **request.template_kwargs)
             ids = self.encode(text, special=False)
         else:
+            self._check_length(len(request.text or ""), "prompt")
             ids = self.encode(request.text or "", special=True)
         if not ids:
             raise InvalidRequest("The prompt is empty: send at least one token.", param="prompt")
         return ids
+
+    def _check_length(self, characters: int, param: str) -> None:
+        """Encoding takes a second a megabyte, in which all others stand still: not for what cannot fit anyway."""
+        context = self._info.context_length
+        if context is not None and characters > context * LONGEST_TOKEN:
+            raise ContextTooLong(
+                f"This model's context holds {context} tokens, and the {param} have {characters} characters. "
+                "Shorten them.",
+                param=param,
+            )
 
     def _plan(self, request: GenerateRequest, prompt_tokens: int) -> Plan:
         room = _room(self._info.context_length, prompt_tokens, "messages" if request.messages else "prompt")
@@ -270,11 +284,13 @@ def _for_choice(plan: Plan, choice: int) -> Plan:
 def complete(asked: Sampling, defaults: Sampling) -> Sampling:
     """What was asked, then the model's own defaults, then OpenAI's; without a seed, a random one.
 
-    A request that sets a temperature does not inherit a model's greedy default, only its top_k and the like.
+    A request that sets a temperature does not inherit a model's greedy default, only its top_k and the like. A
+    temperature that is next to nothing is greedy: engines divide by it in single precision.
     """
+    temperature = _first(asked.temperature, defaults.temperature, 1.0)
     seed = asked.seed if asked.seed is not None else secrets.randbelow(MAX_SEED)
     return Sampling(
-        temperature=_first(asked.temperature, defaults.temperature, 1.0),
+        temperature=temperature if temperature >= COLDEST else 0.0,
         top_p=_first(asked.top_p, defaults.top_p, 1.0),
         top_k=_first(asked.top_k, defaults.top_k, 0),
         min_p=_first(asked.min_p, defaults.min_p, 0.0),

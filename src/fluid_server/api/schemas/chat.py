@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fluid_server.api.schemas.fields import CHAT, Contract
-from fluid_server.api.schemas.generate import GenerateBody, Strict
+from fluid_server.api.schemas.generate import MAX_ITEMS, GenerateBody, Strict
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.types import GenerateRequest, Message
 
@@ -17,7 +17,7 @@ class TextPart(Strict):
 
     type: Literal["text"]
     text: str
-    prompt_cache_breakpoint: Any = Field(None, description="accepted; prefixes are cached anyway")
+    prompt_cache_breakpoint: Any = Field(None, description="accepted; the runtime finds common prefixes itself")
 
 
 class RefusalPart(Strict):
@@ -62,9 +62,9 @@ class ChatMessage(Strict):
     """One message. An assistant's may hold tool calls in place of text; what the SDK sends back of an answer passes."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
+    content: str | Annotated[list[Part], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
     name: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
@@ -119,7 +119,9 @@ class ChatBody(GenerateBody):
 
     contract: ClassVar[Contract] = CHAT
 
-    messages: list[ChatMessage] = Field(min_length=1, description="the conversation so far, the oldest first")
+    messages: Annotated[list[ChatMessage], Field(fail_fast=True)] = Field(
+        min_length=1, max_length=MAX_ITEMS, description="the conversation so far, the oldest first"
+    )
     max_completion_tokens: int | None = Field(None, ge=1, description="limit of the answer; wins over max_tokens")
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description='switches of the model\'s chat template, such as {"enable_thinking": false}'

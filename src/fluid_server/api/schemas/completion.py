@@ -14,7 +14,11 @@ from fluid_server.types import GenerateRequest
 OPENAI_MAX_TOKENS = 16  # OpenAI's documented default for this endpoint
 MAX_PROMPTS = 128
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
-Tokens = Annotated[list[TokenId], Field(min_length=1)]
+Tokens = Annotated[list[TokenId], Field(fail_fast=True, min_length=1, max_length=2**20)]
+Several = Annotated[
+    Annotated[list[str], Field(fail_fast=True)] | Annotated[list[Tokens], Field(fail_fast=True)],
+    Field(min_length=1, max_length=MAX_PROMPTS),
+]
 
 
 class CompletionBody(GenerateBody):
@@ -22,9 +26,7 @@ class CompletionBody(GenerateBody):
 
     contract: ClassVar[Contract] = COMPLETION
 
-    prompt: str | Tokens | Annotated[list[str] | list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS)] = Field(
-        description="one text, or token ids, or up to 128 of either"
-    )
+    prompt: str | Tokens | Several = Field(description="one text, or token ids, or up to 128 of either")
     echo: bool | None = Field(None, description="begin each answer with its prompt")
 
     @property

@@ -13,6 +13,8 @@ from typing import Any
 
 from fluid_server.errors import InvalidRequest, UnsupportedField
 
+SHOWN = 80  # characters of a name that a client made up
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -39,7 +41,8 @@ class Contract:
             elif name in self.refused:
                 self._refuse(name, value)
             elif name not in self.accepted:
-                raise InvalidRequest(self._unknown(name), param=name, code="unknown_parameter")
+                shown = name[:SHOWN]
+                raise InvalidRequest(self._unknown(shown), param=shown, code="unknown_parameter")
         return kept
 
     def _refuse(self, name: str, value: Any) -> None:
@@ -78,8 +81,8 @@ CHAT = Contract(
     accepted={
         "metadata": "it labels stored answers, and nothing is stored",
         "parallel_tool_calls": "there are no tool calls to run in parallel",
-        "prompt_cache_key": "every prompt shares one prefix cache",
-        "prompt_cache_options": "every prompt shares one prefix cache",
+        "prompt_cache_key": "all prompts of a model share its prefix cache, where its runtime has one",
+        "prompt_cache_options": "all prompts of a model share its prefix cache, where its runtime has one",
         "prompt_cache_retention": "the prefix cache lives as long as the model is loaded",
         "safety_identifier": NO_ACCOUNTS,
         "user": NO_ACCOUNTS,

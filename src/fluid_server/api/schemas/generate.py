@@ -12,6 +12,7 @@ from fluid_server.errors import InvalidRequest
 from fluid_server.types import Sampling
 
 MAX_STOPS = 4
+MAX_ITEMS = 100_000  # of a list in a request; more are refused before they are looked at one by one
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -37,14 +38,16 @@ class GenerateBody(Strict):
     model: str = Field(min_length=1, max_length=256, description="a model's id, as GET /v1/models lists it")
     temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's own")
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling; default: the model's own")
-    top_k: int | None = Field(None, ge=0, description="the k likeliest tokens only; 0: all")
-    min_p: float | None = Field(None, ge=0, lt=1, description="drop tokens below this share of the likeliest")
-    repetition_penalty: float | None = Field(None, gt=0, le=10, description="multiplicative; 1 is none")
+    top_k: int | None = Field(None, ge=0, lt=2**31, description="the k likeliest tokens only; 0: all")
+    min_p: float | None = Field(None, ge=0, le=0.999, description="drop tokens below this share of the likeliest")
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10, description="multiplicative; 1 is none")
     presence_penalty: Penalty | None = Field(None, description="additive, once a token has been said")
     frequency_penalty: Penalty | None = Field(None, description="additive, for each time a token has been said")
     seed: int | None = Field(None, ge=-(2**63), lt=2**64, description="same seed, same draw, as far as batching allows")
     max_tokens: int | None = Field(None, ge=1, description="limit of the answer in tokens; default: the context")
-    stop: Stop | list[Stop] | None = Field(None, description="up to 4 texts that end the answer and are not part of it")
+    stop: Stop | Annotated[list[Stop], Field(fail_fast=True)] | None = Field(
+        None, description="up to 4 texts that end the answer and are not part of it"
+    )
     n: int | None = Field(None, ge=1, description="answers to one prompt")
     stream: bool | None = Field(None, description="answer as server-sent events, the last one `[DONE]`")
     stream_options: StreamOptions | None = Field(None, description="only with `stream`")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from fluid_server.api.errors import explain
 from fluid_server.api.schemas.fields import TRANSCRIPTION
 from fluid_server.content.language import language_code
 from fluid_server.errors import InvalidRequest, UnsupportedField
@@ -61,8 +62,6 @@ def _fields(data: FormData) -> dict[str, Any]:
 
 
 def _checked(fields: dict[str, Any]) -> TranscriptionForm:
-    from fluid_server.api.errors import explain
-
     try:
         form = TranscriptionForm(**fields)
     except ValidationError as error:
