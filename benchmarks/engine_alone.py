@@ -22,6 +22,13 @@ PROMPT = "<|im_start|>user\nCount from 1 to 1000.<|im_end|>\n<|im_start|>assista
 CONTEXT = 2048
 
 
+def threads() -> int:
+    """As many as our runtimes take."""
+    import psutil
+
+    return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
+
+
 def openvino(folder: Path) -> Callable[[int, int], int]:
     """ContinuousBatchingPipeline with the scheduler that our runtime uses."""
     modules: dict[str, Any] = sys.modules
@@ -32,7 +39,9 @@ def openvino(folder: Path) -> Callable[[int, int], int]:
     scheduler.enable_prefix_caching = False  # unsafe with several sequences: see openvino_engines.py
     scheduler.max_num_batched_tokens = 256
     scheduler.num_kv_blocks = PARALLEL * (CONTEXT // 32 + 1)
-    pipeline = genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", {})
+    pipeline = genai.ContinuousBatchingPipeline(
+        str(folder), scheduler, "CPU", {"INFERENCE_NUM_THREADS": str(threads())}
+    )
     prompt = pipeline.get_tokenizer().encode(PROMPT).input_ids
     numbers = iter(range(1, 1_000_000_000))
 
@@ -52,8 +61,6 @@ def openvino(folder: Path) -> Callable[[int, int], int]:
 
 def llamacpp(file: Path) -> Callable[[int, int], int]:
     """xllamacpp's server core with the parameters that our driver uses, one thread a stream."""
-    import psutil
-
     xllamacpp: Any = import_module("xllamacpp")
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(file)
@@ -61,8 +68,7 @@ def llamacpp(file: Path) -> Callable[[int, int], int]:
     chosen.fit_params = chosen.warmup = False
     chosen.cache_ram_mib, chosen.verbosity = 0, -1
     chosen.n_batch = chosen.n_ubatch = 256
-    threads = max(1, (psutil.cpu_count(logical=False) or 2) - 1)
-    chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = threads
+    chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = threads()
     server = xllamacpp.Server(chosen)
 
     def one(tokens: int, counts: list[int]) -> None:
@@ -78,10 +84,10 @@ def llamacpp(file: Path) -> Callable[[int, int], int]:
 
     def run(streams: int, tokens: int) -> int:
         counts: list[int] = []
-        threads = [threading.Thread(target=one, args=(tokens, counts)) for _ in range(streams)]
-        for thread in threads:
+        running = [threading.Thread(target=one, args=(tokens, counts)) for _ in range(streams)]
+        for thread in running:
             thread.start()
-        for thread in threads:
+        for thread in running:
             thread.join()
         return sum(counts)
 

@@ -1,4 +1,4 @@
-"""Asks /health again and again until stdin closes, then prints the latencies in milliseconds as JSON."""
+"""Asks /health again and again until stdin closes, then prints [when, milliseconds] of each as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> None:
         started = time.perf_counter()
         connection.request("GET", "/health")
         connection.getresponse().read()
-        latencies.append((time.perf_counter() - started) * 1000)
+        latencies.append((started, (time.perf_counter() - started) * 1000))
     print(json.dumps(latencies))
 
 

@@ -91,20 +91,36 @@ def measure(runtime: str, repeats: int, tokens: int) -> dict[str, Any]:
     try:
         asyncio.run(chat(server.url, body(model, 8)))
         watcher = watch(server.url)
-        result = {str(load): interleaved(engine, server, model, load, repeats, tokens) for load in LOADS}
-        latencies = json.loads(watcher.communicate()[0])
+        busy: list[tuple[float, float]] = []
+        result = {
+            str(load): interleaved(engine, server, model, load, busy, repeats=repeats, tokens=tokens) for load in LOADS
+        }
+        seen = json.loads(watcher.communicate()[0])
     finally:
         engine.stop()
         server.stop()
+    # Only while the server generates: the engine alone takes the cores from everybody, the watcher included.
+    latencies = [took for when, took in seen if any(start <= when <= end for start, end in busy)]
     return {"loads": result, "health_ms": spread(latencies) | {"p99": round(percentile(latencies, 0.99), 2)}}
 
 
-def interleaved(engine: Engine, server: Server, model: str, streams: int, repeats: int, tokens: int) -> dict[str, Any]:
-    """Engine, server, engine, server …"""
+def interleaved(
+    engine: Engine,
+    server: Server,
+    model: str,
+    streams: int,
+    busy: list[tuple[float, float]],
+    *,
+    repeats: int,
+    tokens: int,
+) -> dict[str, Any]:
+    """Engine, server, engine, server …; ``busy`` gets when the server generated."""
     alone, through, first = [], [], []
     for _ in range(repeats):
         alone.append(engine.rate(streams, tokens))
+        started = time.perf_counter()
         rate, ttft = asyncio.run(through_http(server.url, model, streams, tokens))
+        busy.append((started, time.perf_counter()))
         through.append(rate)
         first.append(ttft * 1000)
     ratio = statistics.median(through) / statistics.median(alone)

@@ -60,7 +60,9 @@ class ServerConfig(BaseSettings):
     context_length: int | None = Field(
         None, ge=32, description="upper limit of the context in tokens (default: the model's own)"
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads of each model (default: the engine's choice)")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of each model (default: all physical cores but one)"
+    )
     openvino: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
     )

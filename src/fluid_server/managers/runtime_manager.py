@@ -111,15 +111,22 @@ class RuntimeManager:
     # --- what there is -----------------------------------------------------------------------------------
 
     async def specs(self, *, fresh: bool = False) -> tuple[ModelSpec, ...]:
-        """The catalog; read again when it is older than a moment, so that models that were copied in appear."""
+        """The catalog. One that is older than a moment is read again behind the answer's back, so that models that
+        were copied in appear and nobody waits for a disk; ``fresh`` waits."""
         asked = time.monotonic()
-        async with self._scanning:  # who comes while a scan runs takes its result
-            old = asked - self._scanned > (0 if fresh else RESCAN_AFTER)
-            if old or not self._specs:
-                self._scanned = time.monotonic()
-                found = await asyncio.to_thread(scan, self._config.model_path)
-                self._specs = (*found, echo_spec()) if self._config.echo else found
+        if fresh or not self._specs:
+            await self._rescan(asked)
+        elif asked - self._scanned > RESCAN_AFTER and not self._scanning.locked():
+            self._in_background(self._rescan(asked), "scan")
         return self._specs
+
+    async def _rescan(self, asked: float) -> None:
+        async with self._scanning:
+            if self._scanned >= asked:  # another scan began since: its result will do
+                return
+            self._scanned = time.monotonic()
+            found = await asyncio.to_thread(scan, self._config.model_path)
+            self._specs = (*found, echo_spec()) if self._config.echo else found
 
     async def runtimes(self) -> Report:
         """Which runtimes import here, and their devices; waits for the check that began at the start."""

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
-from fluid_server.runtimes.base import plain_reason
+from fluid_server.runtimes.base import plain_reason, spare_threads
 from fluid_server.runtimes.text import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
@@ -217,7 +217,7 @@ def _parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells:
     chosen.cache_ram_mib = 0  # its default of 8 GiB is memory that nobody budgeted for
     chosen.api_keys = [key]
     chosen.verbosity = -1
-    threads = options.threads or _default_threads()
+    threads = options.threads or spare_threads()
     chosen.cpuparams.n_threads = threads
     chosen.cpuparams_batch.n_threads = threads
     if options.device == "CPU":
@@ -226,14 +226,6 @@ def _parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells:
     else:
         chosen.n_gpu_layers = ALL_LAYERS
     return chosen
-
-
-def _default_threads() -> int:
-    """All physical cores but one: ggml's threads wait for each other some 200 times a token, so one that has to
-    share its core holds up all."""
-    import psutil
-
-    return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
 
 
 def devices() -> list[str]:

@@ -149,8 +149,8 @@ class Stateful(Engine):
         self.notes = ("the stateful pipeline answers one request at a time on this device",)
         chosen = properties(options)
         if options.device.startswith("NPU"):
-            chosen.setdefault("MAX_PROMPT_LEN", str(context))
-        self._pipeline = genai.LLMPipeline(str(spec.path), options.device, chosen)
+            chosen.setdefault("MAX_PROMPT_LEN", context)
+        self._pipeline = genai.LLMPipeline(str(spec.path), options.device, **chosen)
         self._items: Items = queue.SimpleQueue()
         self._eos = end_tokens(self._pipeline.get_generation_config())
         self._stop = threading.Event()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluid_server.errors import EngineFailed
+from fluid_server.runtimes.base import spare_threads
 from fluid_server.types import RuntimeOptions
 
 COMPILED_DEVICES = ("GPU", "NPU")  # a compiled-model cache pays there; on CPU it was measured to gain nothing
@@ -41,8 +42,8 @@ def devices() -> list[str]:
 def properties(options: RuntimeOptions) -> dict[str, Any]:
     """Properties for a pipeline's constructor: threads, cache, and what the user configured."""
     chosen: dict[str, Any] = {}
-    if options.threads and options.device in {"CPU", "AUTO"}:
-        chosen["INFERENCE_NUM_THREADS"] = str(options.threads)
+    if options.device == "CPU":
+        chosen["INFERENCE_NUM_THREADS"] = str(options.threads or spare_threads())
     if options.cache_dir and options.device.split(".")[0] in COMPILED_DEVICES:
         options.cache_dir.mkdir(parents=True, exist_ok=True)
         chosen["CACHE_DIR"] = str(options.cache_dir)
