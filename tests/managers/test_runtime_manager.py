@@ -60,7 +60,7 @@ def pid_of(of: RuntimeManager) -> int:
 
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
 
 
 def test_a_lease_loads_the_model_and_answers(tmp_path: Path) -> None:
@@ -283,9 +283,9 @@ def test_a_model_that_was_copied_in_is_found_without_a_restart(tmp_path: Path) -
     async def work() -> None:
         async with manager(tmp_path) as made:
             with pytest.raises(ModelNotFound):
-                await made.find("fluid-tiny-ov")
+                await made.library.find("fluid-tiny-ov")
             shutil.copytree(MODELS / "llm" / "fluid-tiny-ov", tmp_path / "fluid-tiny-ov")
-            assert (await made.find("fluid-tiny-ov")).id == "fluid-tiny-ov"
+            assert (await made.library.find("fluid-tiny-ov")).id == "fluid-tiny-ov"
 
     run(work())
 

@@ -39,17 +39,18 @@ async def respond(
     """
     first = asyncio.ensure_future(anext(frames))
     gone = asyncio.ensure_future(disconnected(request))
+    begun = False
     try:
         await asyncio.wait({first, gone}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
         if not first.done() and gone.done():
             raise ClientGone("The client closed the connection.")
         if first.done():
             first.result()
-    except BaseException:  # whatever ends this, the request in the worker must not go on
-        await _abandon(first, frames)
-        raise
+        begun = True
     finally:
         gone.cancel()
+        if not begun:  # whatever ended this, the request in the worker must not go on
+            await _abandon(first, frames)
     return EventSourceResponse(
         _body(first, frames, activity),
         ping=heartbeat,

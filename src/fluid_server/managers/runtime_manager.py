@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from fluid_server.catalog.builtin import echo_spec
-from fluid_server.catalog.resolve import find, resolve
-from fluid_server.catalog.scan import scan
 from fluid_server.config import ServerConfig
 from fluid_server.errors import (
     AbilityMissing,
     FluidError,
     ModelFailed,
-    ModelNotFound,
     OutOfMemory,
     QueueFull,
     ShuttingDown,
 )
 from fluid_server.managers.eviction import Resident, Verdict, decide
+from fluid_server.managers.library import Library
 from fluid_server.managers.loader import Loader
 from fluid_server.managers.memory import gigabytes, idle_since, memory_of, promised
 from fluid_server.managers.slot import Slot, State
@@ -36,7 +32,6 @@ from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, probe
 
 logger = logging.getLogger(__name__)
-RESCAN_AFTER = 2.0
 STOP_TIMEOUT = 1.0
 QUEUE_RETRY_AFTER = 1.0
 
@@ -61,10 +56,8 @@ class RuntimeManager:
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
+        self.library = Library(config.model_path, echo=config.echo)
         self._slots: dict[str, Slot] = {}
-        self._specs: tuple[ModelSpec, ...] = ()
-        self._scanned = -RESCAN_AFTER
-        self._scanning = asyncio.Lock()
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -78,7 +71,7 @@ class RuntimeManager:
     async def start(self) -> None:
         """Read the catalog; look for runtimes and warm up in the background."""
         self._probe = asyncio.create_task(probe(), name="probe")
-        _say_what_is_there(await self.specs(), self._config.model_path)
+        self.library.say_what_is_there(await self.library.specs())
         if self._config.warm_up:
             self.warming = True
             self._in_background(self._warm_up(), "warm-up")
@@ -101,6 +94,7 @@ class RuntimeManager:
         self.closing = True
         for timer in self._timers.values():
             timer.cancel()
+        await self.library.close()
         tasks = [*self._background, *self._loads.values(), *([self._probe] if self._probe else [])]
         for task in tasks:
             task.cancel()
@@ -109,24 +103,6 @@ class RuntimeManager:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- what there is -----------------------------------------------------------------------------------
-
-    async def specs(self, *, fresh: bool = False) -> tuple[ModelSpec, ...]:
-        """The catalog. One that is older than a moment is read again behind the answer's back, so that models that
-        were copied in appear and nobody waits for a disk; ``fresh`` waits."""
-        asked = time.monotonic()
-        if fresh or not self._specs:
-            await self._rescan(asked)
-        elif asked - self._scanned > RESCAN_AFTER and not self._scanning.locked():
-            self._in_background(self._rescan(asked), "scan")
-        return self._specs
-
-    async def _rescan(self, asked: float) -> None:
-        async with self._scanning:
-            if self._scanned >= asked:  # another scan began since: its result will do
-                return
-            self._scanned = time.monotonic()
-            found = await asyncio.to_thread(scan, self._config.model_path)
-            self._specs = (*found, echo_spec()) if self._config.echo else found
 
     async def runtimes(self) -> Report:
         """Which runtimes import here, and their devices; waits for the check that began at the start."""
@@ -149,17 +125,6 @@ class RuntimeManager:
         """All slots."""
         return self._slots.values()
 
-    async def find(self, model: str) -> ModelSpec:
-        """The model of that name; a name that is not known is looked for afresh. Errors: ModelNotFound."""
-        try:
-            return resolve(await self.specs(), model)
-        except ModelNotFound:
-            return resolve(await self.specs(fresh=True), model)
-
-    async def describe(self, model: str) -> ModelSpec:
-        """The same for reading: a broken model is found too. Errors: ModelNotFound."""
-        return find(await self.specs(), model)
-
     # --- leases ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -168,7 +133,7 @@ class RuntimeManager:
 
         ``places`` is how many sequences the lease will run: what is queued is counted and bounded in them.
         """
-        spec = await self.find(model)
+        spec = await self.library.find(model)
         if ability not in spec.abilities:
             can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
             raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
@@ -259,7 +224,7 @@ class RuntimeManager:
             task.exception()  # marks it as seen: all who waited may have left
 
     async def _load(self, slot: Slot) -> None:
-        slot.spec = await self.find(slot.spec.id)
+        slot.spec = await self.library.find(slot.spec.id)
         slot.notes.clear()
         slot.move(State.LOADING)
         started = time.monotonic()
@@ -364,7 +329,7 @@ class RuntimeManager:
     async def _warm_up(self) -> None:
         """Load what was asked for, else the default of each kind; Whisper first, since it is the smaller."""
         try:
-            wanted = to_warm(await self.specs(), await self.runtimes(), self._config)
+            wanted = to_warm(await self.library.specs(), await self.runtimes(), self._config)
             for spec, ability in wanted:
                 with suppress(FluidError):  # it has been logged, and the model's state says so
                     async with self.lease(spec.id, ability):
@@ -376,14 +341,3 @@ class RuntimeManager:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _say_what_is_there(specs: Sequence[ModelSpec], folder: Path) -> None:
-    usable = [spec for spec in specs if not spec.problem]
-    if not usable:
-        logger.warning("there is no usable model in %s: copy one in, or use --model-path", folder)
-    for spec in specs:
-        if spec.problem:
-            logger.warning("model is broken: %s", spec.problem, extra={"model": spec.id})
-    if usable:
-        logger.info("models: %s", ", ".join(spec.id for spec in usable))

@@ -17,7 +17,7 @@ from typing import IO
 
 from fluid_server.config import worker_environment
 from fluid_server.errors import EngineFailed, FluidError, ModelFailed, WorkerDied
-from fluid_server.types import Cancelled, Counters, Done, Event, ModelInfo, Request
+from fluid_server.types import Counters, Event, ModelInfo, Request
 from fluid_server.workers.protocol import (
     Cancel,
     Channel,
@@ -31,13 +31,13 @@ from fluid_server.workers.protocol import (
     ToWorker,
     encode,
 )
+from fluid_server.workers.ticket import LAST, Ticket
 
 logger = logging.getLogger(__name__)
 REMEMBERED_LINES = 20
 WAIT_AFTER_KILL = 2.0
 CANCEL_PATIENCE = 60.0  # seconds in which a worker must have confirmed a cancel; it takes milliseconds if it lives
 GARBLED = (EOFError, OSError, ValueError, pickle.UnpicklingError, MemoryError, ImportError, AttributeError)
-LAST = (Done, Cancelled, FluidError)  # what a request's events end with
 
 
 def worker_command(verb: str = "worker") -> list[str]:
@@ -45,49 +45,6 @@ def worker_command(verb: str = "worker") -> list[str]:
     if getattr(sys, "frozen", False):
         return [sys.executable, verb]
     return [sys.executable, "-P", "-X", "utf8", "-m", "fluid_server", verb]
-
-
-class Ticket:
-    """One request's mailbox. Ends after Done or Cancelled, or by raising the request's failure."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.begun = False
-        self.over = False
-        self._events: list[Event | FluidError] = []
-        self._arrived = asyncio.Event()
-
-    def put(self, event: Event | FluidError) -> None:
-        """Deliver; called on the event loop only."""
-        if self.over:  # ended by us, and the worker has not heard of it yet
-            return
-        self.begun = True
-        self.over = isinstance(event, LAST)
-        self._events.append(event)
-        self._arrived.set()
-
-    async def batch(self) -> list[Event]:
-        """All events that have come, at least one. Errors: the failure, after the events before it were given."""
-        await self._arrived.wait()
-        events: list[Event] = []
-        for index, event in enumerate(self._events):
-            if isinstance(event, FluidError):
-                self._events = [] if not events else self._events[index:]
-                if not events:
-                    raise event
-                return events
-            events.append(event)
-        self._events = []
-        self._arrived.clear()
-        return events
-
-    async def batches(self) -> AsyncGenerator[list[Event], None]:
-        """All batches up to the end."""
-        ended = False
-        while not ended:
-            events = await self.batch()
-            ended = isinstance(events[-1], Done | Cancelled)
-            yield events
 
 
 class WorkerHandle:

@@ -18,13 +18,13 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get("", response_model=ModelList, responses=documented(Unauthorized))
 async def list_models(manager: Manager) -> ModelList:
     """All models of the models folder: the loaded, the absent, and the broken with their reasons."""
-    return ModelList(data=[describe(manager, spec) for spec in await manager.specs()])
+    return ModelList(data=[describe(manager, spec) for spec in await manager.library.specs()])
 
 
 @router.get("/{model:path}", response_model=ModelBody, responses=documented(Unauthorized, ModelNotFound))
 async def retrieve_model(model: str, manager: Manager) -> ModelBody:
     """One model by its id or an alias."""
-    return describe(manager, await manager.describe(model))
+    return describe(manager, await manager.library.describe(model))
 
 
 def describe(manager: RuntimeManager, spec: ModelSpec) -> ModelBody:
