@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,11 +33,14 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-        await manager.start()
-        try:
-            yield
-        finally:
-            await manager.close()
+        # On Windows a file that a worker still reads cannot be deleted: what is left then goes with this folder.
+        with tempfile.TemporaryDirectory(prefix="fluid-server-", ignore_cleanup_errors=True) as uploads:
+            app.state.uploads = Path(uploads)
+            await manager.start()
+            try:
+                yield
+            finally:
+                await manager.close()
 
     app = FastAPI(
         title="Fluid Server",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -24,8 +25,13 @@ def _config(request: Request) -> ServerConfig:
     return cast("ServerConfig", request.app.state.config)
 
 
+def _uploads(request: Request) -> Path:
+    return cast("Path", request.app.state.uploads)
+
+
 Manager = Annotated[RuntimeManager, Depends(_manager)]
 Config = Annotated[ServerConfig, Depends(_config)]
+Uploads = Annotated[Path, Depends(_uploads)]
 
 
 async def disconnected(request: Request) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import ByteSize
 from starlette.datastructures import UploadFile
 
-from fluid_server.api.deps import Config, Manager, unless_gone
+from fluid_server.api.deps import Config, Manager, Uploads, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import collect
 from fluid_server.api.schemas.answers import AudioUsage, Transcription
@@ -39,11 +39,11 @@ COPY_CHUNK = 1024 * 1024
         }
     },
 )
-async def create_transcription(request: Request, manager: Manager, config: Config) -> Any:
+async def create_transcription(request: Request, manager: Manager, config: Config, uploads: Uploads) -> Any:
     """Write down speech: wav, mp3, flac, ogg, opus, m4a or webm at any rate, as `json` or `text`."""
     async with request.form(max_files=1, max_fields=64) as data:
         form, upload = read_form(data)
-        async with _as_file(upload, config.max_upload) as path:
+        async with _as_file(upload, config.max_upload, uploads) as path:
             asked = TranscribeRequest(
                 audio=path,
                 language=form.language,
@@ -66,9 +66,9 @@ async def _transcribe(
 
 
 @asynccontextmanager
-async def _as_file(upload: UploadFile, limit: ByteSize) -> AsyncGenerator[Path, None]:
+async def _as_file(upload: UploadFile, limit: ByteSize, uploads: Path) -> AsyncGenerator[Path, None]:
     """The upload as a file that a worker can read, gone when the request is over. Errors: TooLarge."""
-    with tempfile.TemporaryDirectory(prefix="fluid-server-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(dir=uploads, ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "upload"
         size = 0
         with path.open("wb") as file:
