@@ -31,7 +31,7 @@ def run(config: ServerConfig) -> int:
     app = create_app(config)
     listener = listen(config)
     server = Server(uvicorn.Config(app, **_options(config)), app)
-    _banner(config, listener)
+    _banner(config, address_of(config, listener.getsockname()[1]))
     with listener, signals_end_well(server):
         server.run(sockets=[listener])
     return 0 if server.started else 1
@@ -113,15 +113,14 @@ def _why_not(config: ServerConfig, error: OSError) -> str:
     )
 
 
-def address_of(config: ServerConfig, listener: socket.socket) -> str:
+def address_of(config: ServerConfig, port: int) -> str:
     """The URL to open; an address that stands for all of the machine's is no place to go to."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - a comparison
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{listener.getsockname()[1]}"
+    return f"http://{host}:{port}"
 
 
-def _banner(config: ServerConfig, listener: socket.socket) -> None:
-    address = address_of(config, listener)
+def _banner(config: ServerConfig, address: str) -> None:
     rows = {
         "API": f"{address}/v1   (OpenAI clients: base_url)",
         "Docs": f"{address}/docs",
@@ -135,7 +134,11 @@ def _banner(config: ServerConfig, listener: socket.socket) -> None:
 
 
 def _with_reload(config: ServerConfig) -> int:
+    if not config.port:
+        raise ConfigError("--reload needs a port of its own: choose one with --port.", param="port")
+    listen(config).close()  # says who has the port, where uvicorn would start again and again
     export(config)
+    _banner(config, address_of(config, config.port))
     uvicorn.run(
         "fluid_server.app:create_app",
         factory=True,
