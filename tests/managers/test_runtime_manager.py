@@ -285,6 +285,7 @@ def test_a_model_that_was_copied_in_is_found_without_a_restart(tmp_path: Path) -
             with pytest.raises(ModelNotFound):
                 await made.library.find("fluid-tiny-ov")
             shutil.copytree(MODELS / "llm" / "fluid-tiny-ov", tmp_path / "fluid-tiny-ov")
+            assert (await made.library.describe("fluid-tiny-ov")).id == "fluid-tiny-ov"
             assert (await made.library.find("fluid-tiny-ov")).id == "fluid-tiny-ov"
 
     run(work())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fluid_server.catalog.builtin import echo_spec
@@ -48,15 +48,19 @@ class Library:
             self._specs = (*found, echo_spec()) if self._echo else found
 
     async def find(self, model: str) -> ModelSpec:
-        """The model of that name; a name that is not known is looked for afresh. Errors: ModelNotFound."""
-        try:
-            return resolve(await self.specs(), model)
-        except ModelNotFound:
-            return resolve(await self.specs(fresh=True), model)
+        """The model of that name, ready to be used. Errors: ModelNotFound; ModelFailed where it is broken."""
+        return await self._found(resolve, model)
 
     async def describe(self, model: str) -> ModelSpec:
         """The same for reading: a broken model is found too. Errors: ModelNotFound."""
-        return find(await self.specs(), model)
+        return await self._found(find, model)
+
+    async def _found(self, search: Callable[[Sequence[ModelSpec], str], ModelSpec], model: str) -> ModelSpec:
+        """A name that is not known is looked for afresh."""
+        try:
+            return search(await self.specs(), model)
+        except ModelNotFound:
+            return search(await self.specs(fresh=True), model)
 
     async def close(self) -> None:
         """Wait for a scan that is under way."""
