@@ -10,6 +10,8 @@ import httpx
 import openai
 import pytest
 
+from fluid_server.api.errors import response_to
+from fluid_server.errors import FluidError, ModelFailed, OutOfMemory, ShuttingDown
 from tests.front_door import ECHO, GGUF, OPENVINO, WHISPER, error_of
 
 CHAT = "/v1/chat/completions"
@@ -347,3 +349,10 @@ def test_a_prompt_that_cannot_fit_is_refused_before_it_is_encoded(http: httpx.Cl
     error = error_of(http.post("/v1/chat/completions", json=body), 400)
     assert (error["code"], error["param"]) == ("context_length_exceeded", "messages")
     assert "5000000 characters" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "useless"), [(ModelFailed("x"), True), (OutOfMemory("x"), True), (ShuttingDown("x"), False)], ids=repr
+)
+def test_clients_are_told_where_trying_again_is_of_no_use(error: FluidError, useless: bool) -> None:
+    assert (response_to(error).headers.get("x-should-retry") == "false") == useless

@@ -36,7 +36,7 @@ STATUS: dict[type[FluidError], int] = {
     errors.ClientGone: CLIENT_CLOSED_REQUEST,
     errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-UNTIL_SOMETHING_CHANGES = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
+UNTIL_SOMETHING_CHANGES = (errors.ModelFailed, errors.OutOfMemory)  # the same request would fail the same way
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
 PART_TAGS = {"text", "refusal", "image_url", "input_audio", "file", "video_url"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -77,14 +77,13 @@ def _body(message: str, kind: str, param: str | None, code: str | None) -> dict[
 def response_to(error: FluidError) -> Response:
     """A failure as a response, with Retry-After where trying again makes sense."""
     headers = {}
-    status = status_of(error)
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    elif status in UNTIL_SOMETHING_CHANGES:
+    elif isinstance(error, UNTIL_SOMETHING_CHANGES):
         headers["x-should-retry"] = "false"  # OpenAI's clients would try twice more
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body_of(error), status, headers)
+    return JSONResponse(body_of(error), status_of(error), headers)
 
 
 def internal_error() -> FluidError:
