@@ -144,12 +144,15 @@ class ServerConfig(BaseSettings):
     @property
     def binds_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself: ``localhost`` or a loopback address."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def default_model_path() -> Path:

@@ -1,4 +1,4 @@
-"""What the routes that generate text share: collecting events, merging them, and an answer's envelope."""
+"""What the routes that generate text share: an answer's envelope and chunks, collecting and merging events."""
 
 from __future__ import annotations
 
@@ -6,31 +6,45 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from fluid_server import __version__
+from fluid_server.api import sse
+from fluid_server.api.schemas.answers import usage_body
 from fluid_server.managers.runtime_manager import Lease
 from fluid_server.types import ChoiceEnd, Done, Event, TextPiece, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """The fields that all chunks of an answer share: id, created, model, system_fingerprint."""
+def envelope(prefix: str, lease: Lease) -> dict[str, Any]:
+    """What all parts of an answer share: a fresh id, the time, the model's full id, the engine that answered."""
+    return {
+        "id": prefix + uuid.uuid4().hex,
+        "created": int(time.time()),
+        "model": lease.spec.id,
+        "system_fingerprint": f"fluid-{__version__}-{lease.info.runtime}",
+    }
 
-    fields: dict[str, Any]
 
+class ChunkWriter:
+    """A stream's chunks in their envelope: one choice each, then the usage if it was asked for."""
 
-def envelope(prefix: str, lease: Lease) -> Envelope:
-    """A fresh id, the time, the model's full id, and the engine that answered."""
-    return Envelope(
-        {
-            "id": prefix + uuid.uuid4().hex,
-            "created": int(time.time()),
-            "model": lease.spec.id,
-            "system_fingerprint": f"fluid-{__version__}-{lease.info.runtime}",
-        }
-    )
+    def __init__(self, head: dict[str, Any], kind: str, *, usage: bool) -> None:
+        self._head = {**head, "object": kind}
+        self._wants_usage = usage
+
+    def choice(self, index: int, reason: str | None, **content: Any) -> bytes:
+        """One chunk of one choice; ``content`` is what a chunk of this kind carries (delta, text)."""
+        choice = {"index": index, **content, "logprobs": None, "finish_reason": reason}
+        chunk: dict[str, Any] = {**self._head, "choices": [choice]}
+        if self._wants_usage:
+            chunk["usage"] = None
+        return sse.frame(chunk)
+
+    def usage(self, usage: Usage) -> bytes:
+        """The last chunk; nothing where it was not asked for."""
+        if not self._wants_usage:
+            return b""
+        return sse.frame({**self._head, "choices": [], "usage": usage_body(usage).model_dump()})
 
 
 class Collected:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fluid_server.api.errors import response_to
-from fluid_server.config import ServerConfig
+from fluid_server.config import ServerConfig, is_loopback
 from fluid_server.errors import FluidError, Forbidden, TooLarge
 
 FORM_OVERHEAD = 1024 * 1024  # boundaries and the other fields of an upload
@@ -42,12 +41,12 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         """A page whose name was made to point here (DNS rebinding) still says its own name."""
         host = host_of(headers.get("host", ""))
-        if self._config.binds_loopback and not (is_loopback(host) or host in self._hosts):
+        if self._config.binds_loopback and not (is_local(host) or host in self._hosts):
             raise Forbidden(f"The host name '{host[:80]}' is not served. Use 127.0.0.1, or add it to --allowed-hosts.")
 
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
-        if origin is None or origin.lower() in self._origins or is_loopback(host_in(origin)):
+        if origin is None or origin.lower() in self._origins or is_local(host_in(origin)):
             return
         raise Forbidden(f"Web pages of '{origin[:80]}' may not call this server. Add it to --allowed-origins.")
 
@@ -92,11 +91,6 @@ def host_in(url: str) -> str:
         return ""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine itself."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def is_local(host: str) -> bool:
+    """Whether a client's or page's host is this machine: names below ``localhost`` are too."""
+    return is_loopback(host) or host.lower().endswith(".localhost")

@@ -199,7 +199,7 @@ class RuntimeManager:
         if self._config.idle_timeout and not self.closing:
             loop = asyncio.get_running_loop()
             self._timers[slot.spec.id] = loop.call_later(
-                self._config.idle_timeout, lambda: self._in_background(self._unload_if_idle(slot), "unload")
+                self._config.idle_timeout, lambda: self._in_background(self._unload(slot, "idle"), "unload")
             )
 
     def _cancel_timer(self, model: str) -> None:
@@ -302,11 +302,8 @@ class RuntimeManager:
 
     # --- unloading ---------------------------------------------------------------------------------------
 
-    async def _unload_if_idle(self, slot: Slot) -> None:
-        if not slot.leases and slot.state is State.READY:
-            await self._unload(slot, "idle")
-
     async def _unload(self, slot: Slot, why: str) -> None:
+        """End a model's worker, unless it is in use by now."""
         if slot.leases or slot.state is not State.READY or slot.handle is None:
             return
         self._cancel_timer(slot.spec.id)

@@ -6,12 +6,16 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import ClassVar
+from queue import Empty, SimpleQueue
+from typing import ClassVar, TypeVar
 
 from fluid_server.errors import FluidError
 from fluid_server.types import Cancelled, Counters, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
 
 Outcome = tuple[int, Event | FluidError]
+T = TypeVar("T")
+COLDEST = 1e-3  # a smaller temperature is greedy: engines divide by it in single precision
+IDLE_WAIT = 0.05  # seconds that a step may wait for its engine when nothing has come
 ReportProgress = Callable[[str, float | None], None]
 
 
@@ -77,6 +81,17 @@ class BaseRuntime(ABC):
         """What was done so far, and what is here now."""
         running, waiting = self.load_now
         return Counters(running=running, waiting=waiting, **self._counts)
+
+
+def arrived(items: SimpleQueue[T]) -> list[T]:
+    """All that threads have handed over; waits a moment for the first, and is empty if nothing comes."""
+    try:
+        found = [items.get(timeout=IDLE_WAIT)]
+    except Empty:
+        return []
+    while not items.empty():
+        found.append(items.get())
+    return found
 
 
 def spare_threads() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fluid_server import __version__
 from fluid_server.runtimes.base import ReportProgress
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime
+from fluid_server.runtimes.text import Piece, Plan, TextRuntime, context_limit
 from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
 
 
@@ -37,7 +37,7 @@ class EchoRuntime(TextRuntime):
             device="CPU",
             parallel=options.parallel,
             engine=f"echo {__version__}",
-            context_length=options.context_length or spec.context_length,
+            context_length=context_limit(options, spec),
         )
 
     def encode(self, text: str, *, special: bool) -> list[int]:

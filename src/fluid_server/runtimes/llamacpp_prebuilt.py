@@ -19,12 +19,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
-from fluid_server.runtimes.base import plain_reason, spare_threads
+from fluid_server.runtimes.base import arrived, plain_reason, spare_threads
 from fluid_server.runtimes.text import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH = 256  # tokens of prompts in one step: with 2048, a running stream stood still for seconds
-IDLE_WAIT = 0.05
 ALL_LAYERS = 999
 
 
@@ -73,7 +72,7 @@ class PrebuiltDriver:
     def advance(self) -> list[Piece]:
         """All chunks that have come, one piece a sequence."""
         pieces: dict[int, Piece] = {}
-        for item in self._take():
+        for item in arrived(self._items):
             if isinstance(item, _End):
                 self._finish(item, pieces)
             elif item.sequence in self._counted:
@@ -108,15 +107,6 @@ class PrebuiltDriver:
         except (RuntimeError, ValueError) as failure:
             error = EngineFailed(f"llama.cpp failed: {plain_reason(failure)}")
         self._items.put(_End(sequence, error))
-
-    def _take(self) -> list[_Chunk | _End]:
-        try:
-            items = [self._items.get(timeout=IDLE_WAIT)]
-        except queue.Empty:
-            return []
-        while not self._items.empty():
-            items.append(self._items.get())
-        return items
 
     def _finish(self, end: _End, pieces: dict[int, Piece]) -> None:
         self._released.discard(end.sequence)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluid_server.errors import ContextTooLong, FluidError
+from fluid_server.runtimes.base import arrived
 from fluid_server.runtimes.openvino_shared import kv_cache_bytes, properties
-from fluid_server.runtimes.text import Plan, kv_tokens
+from fluid_server.runtimes.text import Plan, context_limit, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 BLOCK_TOKENS = 32  # tokens in one KV block on CPU; other devices use smaller ones, so this errs on the safe side
 PREFILL_CHUNK = 256  # tokens of prompts in one step: a longer step would stall everybody who is generating
-IDLE_WAIT = 0.05
 SMALLEST_SHARE = 1e-6  # a smaller top_p is 0 in the engine's single precision, and refused
 
 
@@ -83,13 +83,10 @@ class Batching(Engine):
         )
         self._eos = end_tokens(self._pipeline.get_config())
         self._handles: dict[int, Any] = {}
-        self._ignoring_eos: set[int] = set()
 
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         config = generation_config(self._genai, plan)
         self._handles[sequence] = self._pipeline.add_request(sequence, _tensor(prompt), config)
-        if plan.ignore_eos:
-            self._ignoring_eos.add(sequence)
 
     def step(self) -> list[Output]:
         if self._pipeline.has_non_finished_requests():
@@ -101,7 +98,6 @@ class Batching(Engine):
     def release(self, sequence: int) -> None:
         """Blocks are freed by the next step; where nobody is left to need one, it is made here."""
         self._handles.pop(sequence).cancel()
-        self._ignoring_eos.discard(sequence)
         if self._handles:
             self.leaving += 1
         elif self._pipeline.has_non_finished_requests():
@@ -116,8 +112,8 @@ class Batching(Engine):
         output.count = len(output.ids)
         if output.finish is None and handle.get_status() == self._genai.GenerationStatus.IGNORED:
             output.error = _cache_full()
-        elif output.finish == "stop" and sequence not in self._ignoring_eos and output.ids[-1:] != []:
-            output.ids = output.ids[:-1] if output.ids[-1] in self._eos else output.ids
+        elif output.finish == "stop" and output.ids and output.ids[-1] in self._eos:
+            output.ids.pop()  # it was generated and is counted, but it is no text
         return output if output.count or output.finish or output.error else None
 
 
@@ -144,12 +140,11 @@ class Stateful(Engine):
 
     def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None:
         self._genai = genai
-        context = min(filter(None, (options.context_length, spec.context_length)), default=4096)
-        self.context_length = context
+        self.context_length = context_limit(options, spec)
         self.notes = ("the stateful pipeline answers one request at a time on this device",)
         chosen = properties(options)
         if options.device.startswith("NPU"):
-            chosen.setdefault("MAX_PROMPT_LEN", context)
+            chosen.setdefault("MAX_PROMPT_LEN", self.context_length)
         self._pipeline = genai.LLMPipeline(str(spec.path), options.device, **chosen)
         self._items: Items = queue.SimpleQueue()
         self._eos = end_tokens(self._pipeline.get_generation_config())
@@ -174,16 +169,12 @@ class Stateful(Engine):
         self._thread.start()
 
     def step(self) -> list[Output]:
-        try:
-            items = [self._items.get(timeout=IDLE_WAIT)]
-        except queue.Empty:
-            return []
-        while not self._items.empty():
-            items.append(self._items.get())
-        for item in items:
+        outputs = []
+        for item in arrived(self._items):
             if isinstance(item, BaseException):
                 raise item
-        return [item for item in items if isinstance(item, Output)]
+            outputs.append(item)
+        return outputs
 
     def release(self, sequence: int) -> None:
         self._stop.set()

@@ -10,7 +10,7 @@ from typing import Any
 
 from fluid_server.content.sound import Sound, decode
 from fluid_server.errors import EngineFailed, FluidError, InvalidRequest, UnreadableAudio
-from fluid_server.runtimes.base import ReportProgress, plain_reason
+from fluid_server.runtimes.base import COLDEST, ReportProgress, plain_reason
 from fluid_server.runtimes.one_at_a_time import Answer, OneAtATimeRuntime
 from fluid_server.runtimes.openvino_shared import import_genai, properties
 from fluid_server.types import (
@@ -27,7 +27,6 @@ from fluid_server.types import (
 
 SPECIAL_TOKEN = re.compile(r"<\|[^|<>]*\|>")
 PROMPT_TOKENS = 200
-COLDEST = 1e-3  # a smaller temperature is greedy
 TICK = 0.02  # seconds between two looks at whether the client is still there
 SHORTEST = 400  # samples, 25 ms: Whisper's window; less cannot hold a sound and makes the pipeline raise
 

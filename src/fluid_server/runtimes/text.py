@@ -15,7 +15,7 @@ from typing import TypeVar
 from fluid_server.content.stream import StopScanner
 from fluid_server.content.template import ChatTemplate
 from fluid_server.errors import ContextTooLong, FluidError, InvalidRequest
-from fluid_server.runtimes.base import BaseRuntime, Outcome, ReportProgress
+from fluid_server.runtimes.base import COLDEST, BaseRuntime, Outcome, ReportProgress
 from fluid_server.types import (
     ChoiceEnd,
     Done,
@@ -31,7 +31,7 @@ from fluid_server.types import (
 
 T = TypeVar("T")
 MAX_SEED = 2**31 - 1
-COLDEST = 1e-3
+UNKNOWN_CONTEXT = 4096  # tokens, for a model that does not say
 LONGEST_TOKEN = 64  # characters; tokens are 3 to 5 on average, so a longer prompt cannot fit and is not encoded
 
 
@@ -305,13 +305,18 @@ def _first(*values: T | None) -> T:
     return next(value for value in values if value is not None)
 
 
+def context_limit(options: RuntimeOptions, spec: ModelSpec) -> int:
+    """Tokens that a prompt and its answer may have together: the model's own limit or the configured one."""
+    return min(filter(None, (options.context_length, spec.context_length)), default=UNKNOWN_CONTEXT)
+
+
 def kv_tokens(options: RuntimeOptions, spec: ModelSpec, bytes_per_token: int | None) -> tuple[int, int, str]:
     """How the KV cache is cut: (context length, tokens that it holds in all, a note where it shrank).
 
     The context is the model's own or the configured one, shortened to what the budget holds; the whole cache
     has room for ``parallel`` full contexts unless the budget says less, since few requests use all of theirs.
     """
-    context = min(filter(None, (options.context_length, spec.context_length)), default=4096)
+    context = context_limit(options, spec)
     if bytes_per_token is None or options.kv_budget_bytes is None:
         return context, context * options.parallel, ""
     affordable = max(256, options.kv_budget_bytes // bytes_per_token)

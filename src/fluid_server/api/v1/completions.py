@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fluid_server.api import sse
 from fluid_server.api.deps import Config, Manager, unless_gone
 from fluid_server.api.errors import documented
-from fluid_server.api.generation import Collected, Envelope, envelope, merged, summed
+from fluid_server.api.generation import ChunkWriter, Collected, envelope, merged, summed
 from fluid_server.api.schemas.answers import TextChoice, TextCompletion, usage_body
 from fluid_server.api.schemas.completion import CompletionBody
 from fluid_server.managers.runtime_manager import Lease, RuntimeManager
@@ -41,14 +41,14 @@ async def _whole(manager: RuntimeManager, body: CompletionBody, asked: Sequence[
 
 
 def _completion(
-    head: Envelope, body: CompletionBody, asked: Sequence[GenerateRequest], answers: Sequence[Collected]
+    head: dict[str, Any], body: CompletionBody, asked: Sequence[GenerateRequest], answers: Sequence[Collected]
 ) -> TextCompletion:
     choices = [
         TextChoice(index=index * one.n + choice, text=_echo(body, one) + text, finish_reason=reason)
         for index, (one, answer) in enumerate(zip(asked, answers, strict=True))
         for choice, (text, reason) in enumerate(zip(answer.texts, answer.reasons, strict=True))
     ]
-    return TextCompletion(**head.fields, choices=choices, usage=usage_body(summed(one.usage for one in answers)))
+    return TextCompletion(**head, choices=choices, usage=usage_body(summed(one.usage for one in answers)))
 
 
 def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
@@ -59,9 +59,9 @@ async def _frames(
     manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]
 ) -> AsyncGenerator[bytes, None]:
     async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked)) as lease:
-        chunks = Chunks(envelope("cmpl-", lease), usage=body.wants_usage)
+        chunks = ChunkWriter(envelope("cmpl-", lease), "text_completion", usage=body.wants_usage)
         opening = b"".join(
-            chunks.text(index * one.n + choice, one.text or "")
+            chunks.choice(index * one.n + choice, None, text=one.text or "")
             for index, one in enumerate(asked)
             for choice in range(one.n)
             if body.echo
@@ -70,10 +70,10 @@ async def _frames(
         async with aclosing(_together(lease, asked)) as batches:
             async for index, events in batches:
                 usages += [event.usage for event in events if isinstance(event, Done)]
-                yield opening + b"".join(chunks.frame(event, index * asked[index].n) for event in merged(events))
+                yield opening + b"".join(_frame(chunks, event, index * asked[index].n) for event in merged(events))
                 opening = b""
-        if body.wants_usage:
-            yield chunks.usage(summed(usages))
+        if last := chunks.usage(summed(usages)):
+            yield last
 
 
 async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGenerator[tuple[int, list[Event]], None]:
@@ -105,30 +105,11 @@ async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGene
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Chunks:
-    """A stream's chunks, with OpenAI's object name of the whole answer."""
-
-    def __init__(self, head: Envelope, *, usage: bool) -> None:
-        self._head = {**head.fields, "object": "text_completion"}
-        self._usage = usage
-
-    def frame(self, event: Event, offset: int) -> bytes:
-        """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
-        match event:
-            case TextPiece(choice=choice, text=text):
-                return self.text(offset + choice, text)
-            case ChoiceEnd(choice=choice, reason=reason):
-                return self.text(offset + choice, "", reason)
-        return b""
-
-    def text(self, index: int, text: str, reason: str | None = None) -> bytes:
-        """One chunk of one choice."""
-        choice = {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
-        chunk: dict[str, Any] = {**self._head, "choices": [choice]}
-        if self._usage:
-            chunk["usage"] = None
-        return sse.frame(chunk)
-
-    def usage(self, usage: Usage) -> bytes:
-        """The last chunk, where it was asked for."""
-        return sse.frame({**self._head, "choices": [], "usage": usage_body(usage).model_dump()})
+def _frame(chunks: ChunkWriter, event: Event, offset: int) -> bytes:
+    """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
+    match event:
+        case TextPiece(choice=choice, text=text):
+            return chunks.choice(offset + choice, None, text=text)
+        case ChoiceEnd(choice=choice, reason=reason):
+            return chunks.choice(offset + choice, reason, text="")
+    return b""
