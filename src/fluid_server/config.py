@@ -80,12 +80,32 @@ class ServerConfig(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="host names, besides loopback and --host, that clients may use"
     )
+    request_timeout: float = Field(
+        0,
+        ge=0,
+        description="seconds that a request may take, waiting included; 0: no limit (X-Request-Timeout is one too)",
+    )
+    pin: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="models that are loaded at the start and never unloaded to make room or when idle",
+    )
+    auto_download: bool = Field(
+        False, description="fetch a known model (see list --available) from the Hub when a request names it"
+    )
+    offline: bool = Field(False, description="never use the network: nothing is looked up or downloaded")
+    max_downloads: int = Field(2, ge=1, le=16, description="downloads that run at the same time")
+    download_stall: float = Field(
+        30, gt=0, description="seconds without a byte after which a download's connection is made anew"
+    )
+    download_retries: int = Field(
+        6, ge=0, description="tries in a row without a byte after which a download fails (it can be resumed)"
+    )
     echo: bool = Field(False, description="offer the built-in model 'echo', which repeats what it is told")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
     log_format: Literal["text", "json"] = Field("text", description="logs for people or for machines")
     reload: bool = Field(False, description="restart when the source changes (for development)")
 
-    @field_validator("allowed_origins", "allowed_hosts", mode="before")
+    @field_validator("allowed_origins", "allowed_hosts", "pin", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """In the environment a list is written with commas."""

@@ -12,10 +12,22 @@ FluidError
 ├── QueueFull                 too many requests wait for this model
 ├── Unavailable               not now: try again
 │   ├── ModelFailed           the model did not load; its cool-down runs
+│   ├── ModelDownloading      the model is on its way here; ``job`` says which download it is
 │   └── ShuttingDown
+├── Conflict                  what was asked does not go with the state that something is in
+├── DeadlineExceeded          the time that the client or the server gave the request is over
 ├── OutOfMemory               the model does not fit
+├── OutOfDisk                 the download does not fit
 ├── EngineFailed              the runtime failed on this request
 │   └── WorkerDied            the model's process ended in the middle of it
+├── HubError                  the Hugging Face Hub, or the way to it
+│   ├── RepositoryNotFound    no such repository, revision or file (or none that this token may see)
+│   ├── RepositoryGated       its terms must be accepted, or asked for, on the Hub first
+│   ├── HubTokenRejected      the Hub does not take the token
+│   ├── HubUnreachable        no network, no such host, or the Hub does not answer
+│   ├── Offline               the offline switch is on
+│   └── DownloadDamaged       what came is not what the Hub says it is
+├── DownloadNotFound          no download of that id
 ├── ClientGone                nobody waits for the answer any more
 └── ConfigError               the server was started with settings that cannot work
 """
@@ -47,7 +59,7 @@ class FluidError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Failures cross the pipe between worker and server, keyword fields included."""
-        return type(self), (self.message,), self.__dict__
+        return _rebuilt, (type(self), self.message), self.__dict__
 
 
 class InvalidRequest(FluidError):
@@ -128,16 +140,45 @@ class ModelFailed(Unavailable):
     code = "model_load_failed"
 
 
+class ModelDownloading(Unavailable):
+    """The model is on its way here. ``job`` is the id of its download."""
+
+    code = "model_downloading"
+
+    def __init__(self, message: str, *, job: str, retry_after: float, param: str | None = "model") -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.job = job
+
+
 class ShuttingDown(Unavailable):
     """The server is about to end."""
 
     code = "shutting_down"
 
 
+class Conflict(FluidError):
+    """What was asked does not go with the state that something is in: a model in use cannot be deleted."""
+
+    type = "invalid_request_error"
+    code = "conflict"
+
+
+class DeadlineExceeded(FluidError):
+    """The time that the client or the server gave the request is over."""
+
+    code = "deadline_exceeded"
+
+
 class OutOfMemory(FluidError):
     """The model does not fit into the memory that the server may use."""
 
     code = "insufficient_memory"
+
+
+class OutOfDisk(FluidError):
+    """The download does not fit onto the disk."""
+
+    code = "insufficient_disk_space"
 
 
 class EngineFailed(FluidError):
@@ -152,6 +193,58 @@ class WorkerDied(EngineFailed):
     code = "worker_died"
 
 
+class HubError(FluidError):
+    """The Hugging Face Hub failed. ``retry_after`` is set where the same may work later."""
+
+    code = "hub_error"
+
+
+class RepositoryNotFound(HubError):
+    """No such repository, revision or file, or none that the token may see."""
+
+    type = "invalid_request_error"
+    code = "repository_not_found"
+
+
+class RepositoryGated(HubError):
+    """The repository's terms must be accepted on the Hub first."""
+
+    type = "permission_error"
+    code = "repository_gated"
+
+
+class HubTokenRejected(HubError):
+    """The Hub does not take the token."""
+
+    type = "permission_error"
+    code = "hub_token_rejected"
+
+
+class HubUnreachable(HubError):
+    """No network, no such host, or the Hub does not answer."""
+
+    code = "hub_unreachable"
+
+
+class Offline(HubError):
+    """The offline switch is on: nothing is fetched."""
+
+    code = "offline"
+
+
+class DownloadDamaged(HubError):
+    """What came is not what the Hub says it is."""
+
+    code = "download_damaged"
+
+
+class DownloadNotFound(FluidError):
+    """No download of that id."""
+
+    type = "invalid_request_error"
+    code = "download_not_found"
+
+
 class ClientGone(FluidError):
     """The client has closed the connection; this is for the log alone."""
 
@@ -163,3 +256,10 @@ class ConfigError(FluidError):
 
     type = "invalid_request_error"
     code = "invalid_configuration"
+
+
+def _rebuilt(kind: type[FluidError], message: str) -> FluidError:
+    """A failure as it comes out of the pipe: its fields follow as state, so no class's own arguments are needed."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

@@ -33,6 +33,15 @@ STATUS: dict[type[FluidError], int] = {
     errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OutOfMemory: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.OutOfDisk: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.RepositoryNotFound: HTTPStatus.NOT_FOUND,
+    errors.RepositoryGated: HTTPStatus.FORBIDDEN,
+    errors.HubTokenRejected: HTTPStatus.FORBIDDEN,  # not 401: the client's key for this server is right
+    errors.Offline: HTTPStatus.CONFLICT,
+    errors.HubError: HTTPStatus.BAD_GATEWAY,
+    errors.DownloadNotFound: HTTPStatus.NOT_FOUND,
     errors.ClientGone: CLIENT_CLOSED_REQUEST,
     errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fluid_server.catalog.builtin import echo_spec
@@ -46,6 +47,16 @@ class Library:
             self._scanned = time.monotonic()
             found = await asyncio.to_thread(scan, self._folder)
             self._specs = (*found, echo_spec()) if self._echo else found
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncGenerator[None, None]:
+        """While the folder is changed by us: no scan sees half of it, and the next answer is read afresh."""
+        async with self._scanning:
+            try:
+                yield
+            finally:
+                self._scanned = -RESCAN_AFTER
+                self._specs = ()
 
     async def find(self, model: str) -> ModelSpec:
         """The model of that name, ready to be used. Errors: ModelNotFound; ModelFailed where it is broken."""
