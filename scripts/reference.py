@@ -1,6 +1,7 @@
-"""Write docs/reference from the code: settings, command line, API, errors.
+"""Write docs/reference from the code: settings, command line, API, errors, presets.
 
 uv run scripts/reference.py           write the pages
+uv run scripts/reference.py presets   write only this one
 uv run scripts/reference.py --check   only say which pages differ from the code; exit code 1 where one does
 """
 
@@ -29,8 +30,11 @@ from fluid_server.api.errors import status_of
 from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
 from fluid_server.api.schemas.transcription import NOT_BUILT
 from fluid_server.app import create_app
+from fluid_server.catalog.presets import PRESETS, Preset, runs
 from fluid_server.cli.main import parser
 from fluid_server.config import DEFAULT_FILE, ENV_PREFIX, ServerConfig
+from fluid_server.runtimes.table import RUNTIMES
+from fluid_server.types import Format, Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -45,6 +49,7 @@ CONTRACTS = {
 # What the codes mean that are given where a failure is raised, and not by its class.
 FURTHER_CODES = {
     "audio_too_long": "The decoded audio is longer than `--max-audio-seconds`",
+    "disk_failed": "A file of a download could not be written or read",
     "internal_error": "A defect of the server; its log has the details",
     "invalid_body": "The body is not a JSON object, or its Content-Type is not `application/json`",
     "invalid_json": "The body is not valid JSON",
@@ -163,9 +168,9 @@ EXIT_CODES = """\
 | Code | Meaning |
 | --- | --- |
 | 0 | it went well; for the server: it ended when it was told to |
-| 1 | it failed; for `doctor`: something failed that the server cannot do without |
+| 1 | it failed; for `doctor`: something failed that the server cannot do without; for `rm`: the answer was no |
 | 2 | wrong usage: an unknown flag, or settings that cannot work |
-| 130 | Ctrl-C, while nothing was served |"""
+| 130 | Ctrl-C, while nothing was served; a `pull` is paused then, and keeps what has come |"""
 
 
 def command_line() -> str:
@@ -368,9 +373,14 @@ def error_page() -> str:
 def _tree(kind: type[errors.FluidError], depth: int) -> Iterator[tuple[str, ...]]:
     meaning = sentence(inspect.getdoc(kind) or "").rstrip(".")
     name = "&nbsp;" * 4 * depth + code(kind.__name__)
-    yield name, code(kind.type), code(kind.code) if kind.code else "", f"{status_of(kind(''))}", meaning
+    yield name, code(kind.type), code(kind.code) if kind.code else "", f"{_status(kind)}", meaning
     for child in kind.__subclasses__():
         yield from _tree(child, depth + 1)
+
+
+def _status(kind: type[errors.FluidError]) -> int:
+    """The class decides; what a failure is made with differs from class to class."""
+    return status_of(kind.__new__(kind))
 
 
 def _further_codes() -> dict[str, int]:
@@ -403,7 +413,7 @@ def _collect_codes(function: ast.AST, found: dict[str, set[int]]) -> None:
             for keyword in node.keywords:
                 if keyword.arg == "code":
                     for text in _texts(keyword.value) or assigned:
-                        found[text].add(status_of(kind("")))
+                        found[text].add(_status(kind))
 
 
 def _texts(value: ast.expr) -> set[str]:
@@ -413,6 +423,51 @@ def _texts(value: ast.expr) -> set[str]:
     return {value.value} if isinstance(value, ast.Constant) and isinstance(value.value, str) else set()
 
 
+# --- presets.md ----------------------------------------------------------------------------------------------
+
+PRESETS_OPENING = """\
+Models that are known to be good. An alias stands for its repository on the Hugging Face Hub wherever a name of a model
+to download is taken, in any letter case. Every other repository can be named in full: `owner/repo`, or
+`owner/repo:QUANTIZATION` for GGUF.
+
+- `~` marks a size that is rounded by its source, or follows from published parts or parameter counts. The others are
+  as the Hub, or projects that pin the same files, have published them. A repository that changes has other sizes.
+- “Memory” is an estimate for the loaded model, with a context of 4,096 tokens where the shape of its KV cache is known.
+- “Runs here” says whether this version has a runtime for the model's format and kind. Of a vision model in GGUF form,
+  the language half runs.
+- The licence is the one known when this table was made; the repository's own page has the last word."""
+PRESETS_COLUMNS = ("Alias", "Billions", "Download", "Memory", "Made for", "Runs here", "Licence", "What it is for",
+                   "Repository")  # fmt: skip
+
+
+def preset_page() -> str:
+    parts = [f"## {kind.capitalize()}\n\n{_presets(kind)}" for kind in dict.fromkeys(one.kind for one in PRESETS)]
+    return page("Presets", PRESETS_OPENING, *parts)
+
+
+def _presets(kind: Kind) -> str:
+    served = {(form, each) for entry in RUNTIMES.values() for form in entry.formats for each in entry.kinds}
+    return table(PRESETS_COLUMNS, [_preset(one, here=runs(one, served)) for one in PRESETS if one.kind is kind])
+
+
+def _preset(one: Preset, *, here: bool) -> tuple[str, ...]:
+    return (
+        code(one.alias),
+        f"{one.parameters:g}",
+        f"~{_rounded(round(one.size_bytes, -7))}" if one.estimated else _rounded(one.size_bytes),
+        _rounded(one.memory_bytes),
+        f"{one.device} ({'OpenVINO' if one.format is Format.OPENVINO else one.format.upper()})",
+        "yes" if here else "not yet",
+        one.licence,
+        one.summary,
+        code(one.name),
+    )
+
+
+def _rounded(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 # --- all -----------------------------------------------------------------------------------------------------
 
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -420,32 +475,40 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": command_line,
     "api.md": api,
     "errors.md": error_page,
+    "presets.md": preset_page,
 }
 
 
-def drifted(folder: Path = FOLDER) -> list[str]:
+def drifted(folder: Path = FOLDER, names: Iterable[str] = PAGES) -> list[str]:
     """The names of the pages that are not what the code says."""
-    files = {name: folder / name for name in PAGES}
+    files = {name: folder / name for name in names}
     return [
-        name
-        for name, write in PAGES.items()
-        if not files[name].is_file() or files[name].read_text(encoding="utf-8") != write()
+        name for name, file in files.items() if not file.is_file() or file.read_text(encoding="utf-8") != PAGES[name]()
     ]
 
 
-def write_all(folder: Path = FOLDER) -> None:
+def write_all(folder: Path = FOLDER, names: Iterable[str] = PAGES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, write in PAGES.items():
-        (folder / name).write_text(write(), encoding="utf-8", newline="\n")
+    for name in names:
+        (folder / name).write_text(PAGES[name](), encoding="utf-8", newline="\n")
+
+
+def _page_name(text: str) -> str:
+    if f"{text}.md" in PAGES:
+        return f"{text}.md"
+    known = ", ".join(name.removesuffix(".md") for name in PAGES)
+    raise argparse.ArgumentTypeError(f"no page is called '{text}': choose from {known}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("pages", nargs="*", metavar="PAGE", help="only these, without .md", type=_page_name)
     command.add_argument("--check", action="store_true", help="write nothing; fail where a page differs")
-    if not command.parse_args(arguments).check:
-        write_all()
+    chosen = command.parse_args(arguments)
+    if not chosen.check:
+        write_all(names=chosen.pages or PAGES)
         return 0
-    changed = drifted()
+    changed = drifted(names=chosen.pages or PAGES)
     for name in changed:
         print(f"docs/reference/{name} is not what the code says: run 'uv run scripts/reference.py'", file=sys.stderr)
     return 1 if changed else 0

@@ -33,6 +33,17 @@ def test_a_page_that_differs_is_named(reference: dict[str, Any], tmp_path: Path)
     assert sorted(reference["drifted"](tmp_path)) == ["api.md", "cli.md"]
 
 
+def test_one_page_can_be_written_alone(
+    reference: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    reference["write_all"](tmp_path, ["presets.md"])
+    assert [file.name for file in tmp_path.iterdir()] == ["presets.md"]
+    assert reference["drifted"](tmp_path, ["presets.md"]) == []
+    with pytest.raises(SystemExit):
+        reference["main"](["nothing"])
+    assert "no page is called 'nothing'" in capsys.readouterr().err
+
+
 def test_nothing_of_this_machine_is_in_the_pages(reference: dict[str, Any]) -> None:
     pages = "".join(write() for write in reference["PAGES"].values())
     assert str(Path.home()) not in pages

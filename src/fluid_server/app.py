@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from fluid_server import __version__, log
-from fluid_server.api import errors, health, pages
+from fluid_server.api import errors, health, metrics, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
 from fluid_server.api.guard import Guard
-from fluid_server.api.v1 import audio, chat, completions, models
+from fluid_server.api.v1 import audio, chat, completions, downloads, events, models
 from fluid_server.config import ServerConfig, load_config
 from fluid_server.managers.runtime_manager import RuntimeManager
 
@@ -53,9 +53,12 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     app.state.manager = manager
     app.state.config = config
     errors.install(app)
-    for router in (chat.router, completions.router, audio.router, models.router):
+    for router in (
+        chat.router, completions.router, audio.router, downloads.router, models.router, events.router
+    ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_api_route("/", _root, include_in_schema=False)
     pages.install(app)
     _document(app, with_key=config.api_key is not None)
@@ -73,7 +76,7 @@ def _protect(app: FastAPI, config: ServerConfig) -> None:
         allow_origin_regex=LOOPBACK_ORIGIN,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "X-Download-ID", "Retry-After", "Location"],
     )
     app.add_middleware(Guard, config=config)
     app.add_middleware(AccessLog)

@@ -70,5 +70,16 @@ def set_up(level: str = "info", style: str = "text") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "multipart", "sse_starlette"):
+    for chatty in (
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "asyncio",
+        "multipart",
+        "sse_starlette",
+        "httpx2",
+        "httpcore2",
+        "huggingface_hub",
+        "filelock",
+    ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -119,6 +119,16 @@ def test_a_projector_makes_its_neighbours_see(
     assert (spec.path, spec.files) == (model, (model, projector))
 
 
+@pytest.mark.parametrize("best", ["F16", "BF16"])
+def test_of_several_projectors_the_one_that_loses_nothing_is_used(
+    best: str, write_gguf: WriteGguf, tmp_path: Path
+) -> None:
+    write_gguf("llm/m/m.gguf")
+    for name in ("Q8_0", "F32", best):
+        write_gguf(f"llm/m/mmproj-{name}.gguf", {"general.architecture": "clip"})
+    assert found(tmp_path)["m"].mmproj == tmp_path / "llm" / "m" / f"mmproj-{best}.gguf"
+
+
 def test_a_broken_projector_breaks_its_neighbours(write_gguf: WriteGguf, tmp_path: Path) -> None:
     write_gguf("llm/m/model.gguf")
     write_gguf("llm/m/mmproj.gguf", data=0)

@@ -6,13 +6,16 @@ import json
 import os
 import socket
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import httpx
 import pytest
 
 import fluid_server
-from fluid_server.cli.main import VERBS, main
+from fluid_server.catalog.presets import preset
+from fluid_server.cli.main import main
+from fluid_server.cli.verbs import VERBS
 from fluid_server.config import ServerConfig
 from tests.front_door import RunningServer, clean_environment, command, until
 
@@ -44,6 +47,35 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(verb in out for verb in VERBS)
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "doctor"])
+def test_help_of_a_verb_has_examples(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    code, out, _ = said(capsys, verb, "--help")
+    assert code == 0
+    examples = out.partition("examples:\n")[2].splitlines()
+    assert examples
+    assert all(line.startswith("  fluid-server") for line in examples)
+    assert max(map(len, examples)) <= 100
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_where_the_table_says(verb: str) -> None:
+    module, _, function = VERBS[verb].target.partition(":")
+    assert callable(getattr(import_module(f"fluid_server.cli.{module}"), function))
+
+
+def test_known_models_in_examples_are_known() -> None:
+    words = {word for verb in VERBS.values() for word in verb.notes.split() if word.startswith("qwen")}
+    assert words
+    assert all(preset(word) for word in words)
+
+
+def test_a_failure_is_json_too_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, "show", "nope", "--json", "--model-path", "none")
+    assert code == 1
+    assert json.loads(out)["error"]["code"] == "model_not_found"
+    assert len(err.splitlines()) == 1
+
+
 def test_help_of_serve_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "serve", "--help")
     assert code == 0
@@ -71,7 +103,13 @@ def test_every_setting_is_described(name: str) -> None:
         (["--config", "nope.toml"], "nope.toml"),
         (["--por", "1"], "--por"),
         (["bogus"], "bogus"),
-        (["list", "--port", "1"], "--port"),
+        (["bogus"], "pull"),
+        (["remove", "x"], "'rm'"),
+        (["pul", "x"], "'pull'"),
+        (["list", "--device", "CPU"], "--device"),
+        (["pull"], "NAME"),
+        (["show", " "], "a name is needed"),
+        (["ps", "--host", "192.0.2.1"], "not this machine"),
     ],
     ids=" ".join,
 )

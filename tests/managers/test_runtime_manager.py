@@ -13,9 +13,19 @@ import psutil
 import pytest
 
 from fluid_server.config import load_config
-from fluid_server.errors import AbilityMissing, ModelFailed, ModelNotFound, OutOfMemory, QueueFull, ShuttingDown
-from fluid_server.managers.runtime_manager import Lease, RuntimeManager
+from fluid_server.errors import (
+    AbilityMissing,
+    DeadlineExceeded,
+    ModelFailed,
+    ModelNotFound,
+    OutOfMemory,
+    QueueFull,
+    ShuttingDown,
+)
+from fluid_server.managers.lease import Lease
+from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.slot import Slot, State
+from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, GenerateRequest, Message, TextPiece
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -49,6 +59,12 @@ def echo(of: RuntimeManager) -> Slot:
     slot = of.slot("echo")
     assert slot is not None
     return slot
+
+
+def open_requests(of: RuntimeManager) -> int:
+    """Requests that the worker has not finished."""
+    handle = echo(of).handle
+    return len(handle.tickets) if handle else 0
 
 
 def pid_of(of: RuntimeManager) -> int:
@@ -125,23 +141,16 @@ def test_a_model_that_died_is_started_anew_by_the_next_request(tmp_path: Path) -
 
 def test_more_requests_than_places_and_queue_are_refused(tmp_path: Path) -> None:
     async def work() -> None:
-        async with (
-            manager(tmp_path, parallel=1, max_queue=1) as made,
-            made.lease("echo", Ability.CHAT) as one,
-            made.lease("echo", Ability.CHAT) as two,
-            aclosing(one.run(ENDLESS)) as first,
-            aclosing(two.run(ENDLESS)) as second,
-        ):
-            await anext(first)
-            waiting = asyncio.ensure_future(anext(second))
-            await until(lambda: echo(made).open_requests == 2)
-            assert made.activity("echo") == "queued 1"
-            with pytest.raises(QueueFull) as caught:
-                async with made.lease("echo", Ability.CHAT):
-                    pass
-            assert caught.value.retry_after
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+        async with manager(tmp_path, parallel=1, max_queue=1) as made:
+            async with made.lease("echo", Ability.CHAT) as one, aclosing(one.run(ENDLESS)) as first:
+                await anext(first)
+                visitor = Visitor()
+                waiting = asyncio.ensure_future(say_once(made, visitor))
+                await until(lambda: visitor.says() == "queued 1")
+                with pytest.raises(QueueFull) as caught:
+                    await say_once(made)
+                assert caught.value.retry_after
+            assert await waiting == "hello"
 
     run(work())
 
@@ -211,7 +220,7 @@ def test_a_worker_that_hangs_is_killed_once_a_cancel_stays_unanswered(
             psutil.Process(pid_of(made)).suspend()
             async with made.lease("echo", Ability.CHAT) as lease:
                 hanging = asyncio.ensure_future(say(lease))
-                await until(lambda: echo(made).open_requests == 1)
+                await until(lambda: open_requests(made) == 1)
                 hanging.cancel()
                 await until(lambda: echo(made).state is State.ABSENT)
             assert await say_once(made) == "hello"
@@ -238,7 +247,7 @@ def test_draining_lets_a_short_request_finish(tmp_path: Path) -> None:
     async def work() -> None:
         async with manager(tmp_path, shutdown_grace=TIMEOUT) as made, made.lease("echo", Ability.CHAT) as lease:
             answer = asyncio.ensure_future(say(lease, LONG))
-            await until(lambda: echo(made).open_requests == 1)
+            await until(lambda: open_requests(made) == 1)
             await made.drain()
             assert (await answer).count("on") == LONG.max_tokens
 
@@ -256,8 +265,8 @@ def test_closing_leaves_no_process_even_in_the_middle_of_a_load(tmp_path: Path) 
     run(work())
 
 
-async def say_once(made: RuntimeManager) -> str:
-    async with made.lease("echo", Ability.CHAT) as lease:
+async def say_once(made: RuntimeManager, visitor: Visitor | None = None) -> str:
+    async with made.lease("echo", Ability.CHAT, visitor=visitor) as lease:
         return await say(lease)
 
 
@@ -332,4 +341,115 @@ def test_warm_up_loads_whisper_then_a_language_model(tmp_path: Path) -> None:
             assert ready == ["fluid-tiny-whisper-ov", "fluid-tiny-ov"]
 
     pytest.importorskip("openvino_genai", reason="OpenVINO GenAI has no wheel here")
+    run(work())
+
+
+async def kill(made: RuntimeManager) -> None:
+    """The worker dies before it answers anything."""
+    await made.load("echo", Visitor())
+    psutil.Process(pid_of(made)).kill()
+    await until(lambda: echo(made).handle is None)
+
+
+def test_a_model_that_dies_three_times_in_a_row_rests(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            await kill(made)
+            await kill(made)
+            assert echo(made).state is State.ABSENT
+            await kill(made)
+            assert echo(made).state is State.FAILED
+            with pytest.raises(ModelFailed, match="3 times in a row") as caught:
+                await say_once(made)
+            assert 9 < (caught.value.retry_after or 0) <= 10
+            echo(made).retry_at = 0
+            await kill(made)  # it is tried again, and dies again: the rest is longer
+            assert 19 < echo(made).resting <= 20
+
+    run(work())
+
+
+def test_an_answer_in_between_makes_good(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path) as made:
+            for _ in range(2):
+                await kill(made)
+                await kill(made)
+                assert await say_once(made) == "hello"
+            assert (echo(made).state, echo(made).deaths) == (State.READY, 0)
+
+    run(work())
+
+
+def test_clients_take_turns_and_are_told_their_position(tmp_path: Path) -> None:
+    async def work() -> None:
+        order: list[str] = []
+
+        async def ask(visitor: Visitor) -> None:
+            async with made.lease("echo", Ability.CHAT, visitor=visitor):
+                order.append(visitor.client)
+
+        async with manager(tmp_path, parallel=1) as made:
+            visitors = [Visitor(client=name) for name in ("ann", "ann", "ann", "bob")]
+            async with made.lease("echo", Ability.CHAT):
+                tasks = [asyncio.ensure_future(ask(visitor)) for visitor in visitors]
+                await until(lambda: echo(made).turnstile.waiting == len(visitors))
+                assert [visitor.says() for visitor in visitors] == ["queued 1", "queued 3", "queued 4", "queued 2"]
+            await asyncio.gather(*tasks)
+        assert order == ["ann", "bob", "ann", "ann"]
+
+    run(work())
+
+
+def test_a_deadline_holds_in_the_queue_and_frees_its_place(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, parallel=1) as made:
+            async with made.lease("echo", Ability.CHAT):
+                with pytest.raises(DeadlineExceeded, match=r"0.05 s \(queued 1\)"):
+                    await say_once(made, Visitor(timeout=0.05))
+                assert echo(made).leases == 1
+            assert await say_once(made) == "hello"
+            assert (echo(made).turnstile.taken, echo(made).turnstile.waiting) == (0, 0)
+
+    run(work())
+
+
+def test_a_queued_request_survives_the_death_of_the_worker(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, parallel=1) as made:
+            async with made.lease("echo", Ability.CHAT):
+                waiting = asyncio.ensure_future(say_once(made))
+                await until(lambda: echo(made).turnstile.waiting == 1)
+                psutil.Process(pid_of(made)).kill()
+                await until(lambda: echo(made).handle is None)
+            assert await waiting == "hello"
+
+    run(work())
+
+
+def test_pinned_models_are_loaded_at_the_start(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with manager(tmp_path, pin=["echo", "nope"], idle_timeout=0.01) as made:
+            await until(lambda: not made.warming)
+            assert (echo(made).state, echo(made).pinned) == (State.READY, True)
+
+    run(work())
+
+
+def test_of_two_models_that_do_not_fit_together_one_makes_room_for_the_other(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        shutil.copy(MODELS / "llm" / "fluid-tiny-gguf" / "fluid-tiny-Q8_0.gguf", tmp_path / name)
+
+    async def work() -> None:
+        async with manager(tmp_path, max_loaded=1) as made:
+            for name in ("first", "second", "first"):
+                async with made.lease(name, Ability.CHAT) as lease:
+                    assert await say(lease)
+                assert [slot.spec.id for slot in made.slots() if slot.state is State.READY] == [name]
+            await made.pin("first")
+            with pytest.raises(OutOfMemory, match="in use or pinned"):
+                await made.load("second", Visitor())
+
+    pytest.importorskip("xllamacpp", reason="llama.cpp has no wheel here")
     run(work())

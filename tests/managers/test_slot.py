@@ -59,7 +59,7 @@ def test_success_forgets_the_failures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [(State.ABSENT, "absent"), (State.LOADING, "loading"), (State.READY, "generating")]
+    ("state", "words"), [(State.ABSENT, "absent"), (State.LOADING, "loading"), (State.FAILED, "failed")]
 )
 def test_a_waiting_client_is_told_what_goes_on(state: State, words: str) -> None:
     assert slot_in(state).activity().startswith(words)

@@ -1,4 +1,4 @@
-"""One line a request, and an id that ties it to the client's own log."""
+"""One line a request, an id that ties it to the client's own log, and a count."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fluid_server.api.errors import CLIENT_CLOSED_REQUEST, FAILED
+from fluid_server.managers.runtime_manager import RuntimeManager
 
 logger = logging.getLogger(__name__)
-QUIET = frozenset({"/live", "/ready", "/health"})
+QUIET = frozenset({"/live", "/ready", "/health", "/metrics"})
 MAX_ID = 128
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+PREFIX = "/v1"
 
 
 class AccessLog:
-    """Logs method, path, status and duration; answers with X-Request-ID (the client's own if it sent one)."""
+    """Logs method, path, status and duration; counts; answers with X-Request-ID (the client's own if it sent one)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,6 +52,21 @@ class AccessLog:
             failure = scope.get("state", {}).get("failure")
             extra = {"request": request_id, **({"code": failure} if failure else {})}
             logger.log(level, "%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds, extra=extra)
+            _count(scope, status)
+
+
+def _count(scope: Scope, status: int) -> None:
+    """Under the route's template: clients can think of any number of paths, and of methods."""
+    manager: RuntimeManager = scope["app"].state.manager
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    manager.metrics.http_requests.labels(method, _route_of(scope), status).inc()
+
+
+def _route_of(scope: Scope) -> str:
+    """The template of the route that was reached; FastAPI may name it without the prefix of its router."""
+    template: str = getattr(scope.get("route"), "path_format", "") or "none"
+    below = scope["path"].startswith(f"{PREFIX}/") and template.startswith("/")
+    return PREFIX + template if below and not template.startswith(f"{PREFIX}/") else template
 
 
 def request_id_of(headers: Headers) -> str:

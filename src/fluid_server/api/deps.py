@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request
 
 from fluid_server.config import ServerConfig
-from fluid_server.errors import ClientGone
+from fluid_server.errors import ClientGone, InvalidRequest
 from fluid_server.managers.runtime_manager import RuntimeManager
+from fluid_server.managers.visitor import Visitor
 
 T = TypeVar("T")
+MAX_CLIENT = 300  # characters of what tells clients apart
+SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
 def _manager(request: Request) -> RuntimeManager:
@@ -29,9 +33,37 @@ def _uploads(request: Request) -> Path:
     return cast("Path", request.app.state.uploads)
 
 
+def _visitor(request: Request) -> Visitor:
+    headers, own = request.headers, _config(request).request_timeout
+    limits = [limit for limit in (own or None, _timeout(headers.get("x-request-timeout"))) if limit is not None]
+    host = request.client.host if request.client else ""
+    program = headers.get("x-client-id") or headers.get("user-agent") or ""
+    return Visitor(client=f"{host} {program}"[:MAX_CLIENT], timeout=min(limits, default=None))
+
+
+def _timeout(header: str | None) -> float | None:
+    if header is None:
+        return None
+    if not SECONDS.fullmatch(header.strip()) or float(header) <= 0:
+        raise InvalidRequest(
+            f"The header X-Request-Timeout must be a number of seconds above 0 (got '{header[:40]}').",
+            param="X-Request-Timeout",
+        )
+    return float(header)
+
+
 Manager = Annotated[RuntimeManager, Depends(_manager)]
 Config = Annotated[ServerConfig, Depends(_config)]
 Uploads = Annotated[Path, Depends(_uploads)]
+Visit = Annotated[Visitor, Depends(_visitor)]
+
+
+def expect(visitor: Visitor, *, end_user: str = "", keep_alive: float | None = None, waits: bool = False) -> Visitor:
+    """The visitor with what the request's body says of them."""
+    visitor.client = f"{visitor.client} {end_user}"[:MAX_CLIENT]
+    visitor.keep_alive = keep_alive
+    visitor.waits = waits
+    return visitor
 
 
 async def disconnected(request: Request) -> None:

@@ -45,7 +45,9 @@ STATUS: dict[type[FluidError], int] = {
     errors.ClientGone: CLIENT_CLOSED_REQUEST,
     errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-UNTIL_SOMETHING_CHANGES = (errors.ModelFailed, errors.OutOfMemory)  # the same request would fail the same way
+UNTIL_SOMETHING_CHANGES = (  # the same request would fail the same way
+    errors.ModelFailed, errors.OutOfMemory, errors.OutOfDisk, errors.Conflict, errors.DeadlineExceeded, errors.HubError,
+)  # fmt: skip
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
 PART_TAGS = {"text", "refusal", "image_url", "input_audio", "file", "video_url"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -61,12 +63,23 @@ DESCRIPTIONS: dict[type[FluidError], str] = {
     errors.FluidError: "The runtime failed",
     errors.Unavailable: "The model did not load, is not ready, or the server is ending; see Retry-After",
     errors.OutOfMemory: "The model does not fit into memory",
+    errors.DeadlineExceeded: "The request's own deadline, or the server's, has passed",
+}
+FURTHER_DESCRIPTIONS: dict[type[FluidError], str] = {
+    errors.Conflict: "It does not go with the state that the model or download is in",
+    errors.DownloadNotFound: "No download of that id",
+    errors.RepositoryNotFound: "No such repository, revision or file on the Hub",
+    errors.RepositoryGated: "The Hub wants its terms accepted first, or does not take the token",
+    errors.Offline: "The server is offline by choice",
+    errors.HubError: "The Hub failed or cannot be reached; with Retry-After where trying again may help",
+    errors.OutOfDisk: "The download does not fit onto the disk",
 }
 
 
 def documented(*kinds: type[FluidError]) -> dict[int | str, dict[str, Any]]:
     """These failures (all, if none is named) as the API's description shows them."""
-    return {STATUS[kind]: {"model": ErrorBody, "description": DESCRIPTIONS[kind]} for kind in kinds or DESCRIPTIONS}
+    said = DESCRIPTIONS | FURTHER_DESCRIPTIONS
+    return {STATUS[kind]: {"model": ErrorBody, "description": said[kind]} for kind in kinds or DESCRIPTIONS}
 
 
 def status_of(error: FluidError) -> int:
@@ -90,6 +103,8 @@ def response_to(error: FluidError) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     elif isinstance(error, UNTIL_SOMETHING_CHANGES):
         headers["x-should-retry"] = "false"  # OpenAI's clients would try twice more
+    if isinstance(error, errors.ModelDownloading):
+        headers["X-Download-ID"] = error.job
     if isinstance(error, errors.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body_of(error), status_of(error), headers)

@@ -11,7 +11,7 @@ from typing import Any
 from fluid_server import __version__
 from fluid_server.api import sse
 from fluid_server.api.schemas.answers import usage_body
-from fluid_server.managers.runtime_manager import Lease
+from fluid_server.managers.lease import Lease
 from fluid_server.types import ChoiceEnd, Done, Event, TextPiece, Usage
 
 

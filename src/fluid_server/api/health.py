@@ -79,5 +79,7 @@ def _model(slot: Slot | None, spec: ModelSpec) -> ModelState:
         memory_bytes=memory_of(slot),
         load_seconds=round(slot.load_seconds, 2) if handle else None,
         leases=slot.leases,
+        queued=slot.turnstile.waiting,
+        pinned=slot.pinned,
         counters=WorkerCounters(**asdict(handle.counters)) if handle else None,
     )

@@ -11,7 +11,8 @@ from typing import Any
 
 from fastapi import Request, Response
 from sse_starlette.event import ServerSentEvent
-from sse_starlette.sse import AppStatus, EventSourceResponse
+from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from fluid_server.api.deps import disconnected
 from fluid_server.api.errors import body_of, internal_error
@@ -19,6 +20,7 @@ from fluid_server.errors import ClientGone, FluidError
 
 logger = logging.getLogger(__name__)
 DONE = b"data: [DONE]\n\n"
+UNREAD = 60.0  # seconds that a client may leave everything unread before its stream, and its place in the model, end
 
 # Streams are ended by the manager's drain, with an error that the client can read, rather than cut off.
 AppStatus.enable_automatic_graceful_drain = False
@@ -51,12 +53,23 @@ async def respond(
         gone.cancel()
         if not begun:  # whatever ended this, the request in the worker must not go on
             await _abandon(first, frames)
-    return EventSourceResponse(
+    return _Stream(
         _body(first, frames, activity),
         ping=heartbeat,
         ping_message_factory=lambda: ServerSentEvent(comment=activity()),
         sep="\n",
+        send_timeout=UNREAD,
     )
+
+
+class _Stream(EventSourceResponse):
+    """Ends where the client has stopped reading: what it holds is wanted by others."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            logger.warning("a client has read nothing for %.0f s: its stream is ended", UNREAD)
 
 
 async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:

@@ -101,9 +101,10 @@ def preference(quantization: str | None) -> int:
     """Which of several quantisations of one model the bare name means: the lowest.
 
     Q4_K_M, Q4_K_S, Q5_K_M, Q6_K, Q8_0, other Q5, other Q4, IQ4, F16, BF16, F32, then anything else:
-    what fits most machines well comes first.
+    what fits most machines well comes first. ``UD-``, which marks a mixture of types, makes no difference.
     """
+    name = (quantization or "").removeprefix("UD-")
     for rank, pattern in enumerate(_PREFERRED):
-        if quantization and re.fullmatch(pattern, quantization):
+        if re.fullmatch(pattern, name):
             return rank
     return len(_PREFERRED)

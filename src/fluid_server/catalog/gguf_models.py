@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,9 +13,9 @@ from fluid_server.catalog import sidecar
 from fluid_server.catalog.folder import BadModel, File, Folder, explain, missing
 from fluid_server.catalog.ggml import FILE_TYPES, preference, quantization_in
 from fluid_server.catalog.gguf import GgufError, Header, Value, read_header
+from fluid_server.catalog.gguf_names import is_projector, joined, projector_preference
 from fluid_server.types import Format, Kind, ModelSpec, Sampling
 
-SUFFIX = ".gguf"
 EMBEDDING_ARCHITECTURES = frozenset(
     {
         "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3",
@@ -24,8 +23,6 @@ EMBEDDING_ARCHITECTURES = frozenset(
     }
 )  # fmt: skip
 POOLED, RANKED = (1, 2, 3), 4
-_SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})$")
-_MAX_PARTS = 1000
 _GUESSED = 1024
 
 
@@ -55,25 +52,8 @@ def recognise_loose(folder: Folder) -> tuple[ModelSpec, ...]:
 
 
 def _found(folder: Folder, *, loose: bool = False) -> list[Found]:
-    return [_read(folder, stem, names, loose=loose) for names, stem in _joined(folder).items()]
-
-
-def _joined(folder: Folder) -> dict[tuple[str, ...], str]:
-    """The file names that make each model, every part that a split should have, and the model's stem."""
-    models: dict[tuple[str, ...], str] = {}
-    for name in sorted((*folder.files, *folder.dangling)):
-        if not name.lower().endswith(SUFFIX):
-            continue
-        stem, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
-        split = _SPLIT.match(stem)
-        count = int(split.group(3)) if split else 0
-        if split and 0 < count <= _MAX_PARTS:
-            stem = split.group(1)
-            parts = tuple(f"{stem}-{part:05}-of-{count:05}{suffix}" for part in range(1, count + 1))
-            models[parts] = stem
-        else:
-            models[name,] = stem
-    return models
+    names = (*folder.files, *folder.dangling)
+    return [_read(folder, stem, parts, loose=loose) for parts, stem in joined(names).items()]
 
 
 def _read(folder: Folder, stem: str, names: tuple[str, ...], *, loose: bool) -> Found:
@@ -88,7 +68,7 @@ def _read(folder: Folder, stem: str, names: tuple[str, ...], *, loose: bool) -> 
         quantization=quantization_in(stem),
         modified=max((file.modified for file in files), default=0.0),
     )
-    projector = stem.lower().startswith("mmproj") or "-mmproj" in stem.lower()
+    projector = is_projector(stem)
     try:
         header = _headers(folder, names)[0]
         projector = projector or "clip" in (header.metadata.get("general.architecture"), _type(header))
@@ -192,7 +172,7 @@ def _with_projector(models: list[Found], projectors: list[Found]) -> list[Found]
     """A projector makes the models beside it see. Of several, the smallest that loses nothing: F16."""
     if not projectors:
         return models
-    best = min(projectors, key=lambda each: (preference(each.spec.quantization), each.stem)).spec
+    best = min(projectors, key=lambda each: (projector_preference(each.spec.quantization), each.stem)).spec
     return [replace(model, spec=_seeing(model.spec, best)) for model in models]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from fluid_server.catalog.ggml import quantization_in
 from fluid_server.errors import ModelFailed, ModelNotFound
-from fluid_server.types import ModelSpec
+from fluid_server.types import Format, ModelSpec
 
 LATEST = ":latest"
 MAX_NAME = 512
@@ -57,9 +58,16 @@ def _is_name_in_other_case(spec: ModelSpec, name: str) -> bool:
 def _is_quantization(spec: ModelSpec, name: str) -> bool:
     """``owner/repo:Q4_K_M``, also where the repository has only this one."""
     base, _, wanted = name.casefold().rpartition(":")
-    if not base or wanted != (spec.quantization or "").casefold():
+    if not base or wanted not in (label.casefold() for label in _quantizations(spec)):
         return False
     return base in (known.casefold().partition(":")[0] for known in _names(spec))
+
+
+def _quantizations(spec: ModelSpec) -> Iterator[str]:
+    """What the file says it is, and what its name says: a UD-Q4_K_XL calls itself Q4_K_M inside."""
+    yield spec.quantization or ""
+    if spec.format is Format.GGUF and spec.files:
+        yield quantization_in(spec.files[0].stem) or ""
 
 
 def _is_file(spec: ModelSpec, name: str) -> bool:

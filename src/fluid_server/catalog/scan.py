@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fluid_server.catalog import gguf_models, openvino, qnn
+from fluid_server.catalog import gguf_models, gguf_names, openvino, qnn
 from fluid_server.catalog.folder import Folder, explain, look
 from fluid_server.catalog.naming import Placed, name_apart
 from fluid_server.types import Format, Kind, ModelSpec
@@ -46,7 +46,7 @@ def _loose(folder: Folder, parents: tuple[str, ...]) -> Iterator[Placed]:
     for spec in gguf_models.recognise_loose(folder):
         yield Placed(spec, parents, category)
     for name in folder.dangling:
-        if not name.lower().endswith(gguf_models.SUFFIX):
+        if not name.lower().endswith(gguf_names.SUFFIX):
             yield Placed(_broken(folder.path / name, f"{name} is a link to nothing"), parents, category)
 
 

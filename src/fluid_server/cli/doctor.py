@@ -13,8 +13,8 @@ import psutil
 
 from fluid_server import __version__
 from fluid_server.catalog.scan import scan
-from fluid_server.cli.list import size
 from fluid_server.cli.serve import listen
+from fluid_server.cli.words import size
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ConfigError, FluidError
 from fluid_server.managers.runtime_manager import RuntimeManager

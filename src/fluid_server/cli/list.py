@@ -1,75 +1,60 @@
-"""fluid-server list: the models of the models folder."""
+"""fluid-server list: the models that are here, as the server or the folder has them."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 
-from fluid_server.catalog.builtin import echo_spec
-from fluid_server.catalog.scan import scan
-from fluid_server.config import ServerConfig
-from fluid_server.types import ModelSpec
+from fluid_server.cli.client import Json
+from fluid_server.cli.discovery import Place, server_of
+from fluid_server.cli.facts import entry
+from fluid_server.cli.words import size, table
+from fluid_server.managers.library import Library
 
-COLUMNS = ("MODEL", "KIND", "FORMAT", "QUANT", "CONTEXT", "SIZE", "")
+COLUMNS = ("MODEL", "KIND", "FORMAT", "QUANT", "CONTEXT", "SIZE", "STATE", "")
 
 
-def run(config: ServerConfig, *, as_json: bool) -> int:
+def run(place: Place, *, available: bool, as_json: bool) -> int:
     """Print a table, or one JSON array."""
-    specs = [*scan(config.model_path), *([echo_spec()] if config.echo else [])]
+    if available:
+        from fluid_server.cli.available import run as what_can_be_fetched
+
+        return what_can_be_fetched(place, as_json=as_json)
+    entries = asyncio.run(_entries(place))
     if as_json:
-        print(json.dumps([_entry(spec) for spec in specs], indent=2, ensure_ascii=False))
-        return 0
-    if not specs:
-        print(
-            f"No models in {config.model_path}. Copy an OpenVINO folder or a .gguf file into it, or choose another "
-            "folder with --model-path.",
-            file=sys.stderr,
-        )
-        return 0
-    print(table([COLUMNS, *(_row(spec) for spec in specs)]))
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+    elif entries:
+        print(table([COLUMNS, *(_row(entry) for entry in entries)]))
+    else:
+        print(_nothing(place), file=sys.stderr)
     return 0
 
 
-def _row(spec: ModelSpec) -> tuple[str, ...]:
+async def _entries(place: Place) -> list[Json]:
+    async with server_of(place) as server:
+        if server is not None:
+            return await server.models()
+    library = Library(place.config.model_path, echo=place.config.echo)
+    return [entry(spec) for spec in await library.specs()]
+
+
+def _nothing(place: Place) -> str:
     return (
-        spec.id,
-        spec.kind,
-        spec.format,
-        spec.quantization or "-",
-        str(spec.context_length or "-"),
-        size(spec.size_bytes),
-        f"broken: {spec.problem}" if spec.problem else "",
+        f"No models in {place.config.model_path}. Fetch one ('fluid-server list --available' shows some, 'fluid-server "
+        "pull NAME' brings it), copy one in, or choose another folder with --model-path."
     )
 
 
-def _entry(spec: ModelSpec) -> dict[str, object]:
-    return {
-        "id": spec.id,
-        "aliases": list(spec.aliases),
-        "kind": spec.kind,
-        "format": spec.format,
-        "architecture": spec.architecture,
-        "quantization": spec.quantization,
-        "context_length": spec.context_length,
-        "size_bytes": spec.size_bytes,
-        "path": str(spec.path),
-        "problem": spec.problem,
-    }
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows in columns as wide as their widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+def _row(one: Json) -> tuple[str, ...]:
+    where = f"{one['runtime']} on {one['device']}" if one.get("runtime") else ""
+    return (
+        one["id"],
+        one["kind"],
+        one["format"],
+        one["quantization"] or "-",
+        str(one["context_length"] or "-"),
+        size(one["size_bytes"]),
+        "-" if one["state"] == "absent" else one["state"],
+        one["problem"] or where,
     )
-
-
-def size(count: int) -> str:
-    """Bytes for people: 2.3 MB."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

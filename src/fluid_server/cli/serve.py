@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 
 from fluid_server import __version__, log
 from fluid_server.app import create_app
+from fluid_server.cli.announcement import Announcement, address_of, announce, announced, withdraw
 from fluid_server.config import ServerConfig, export
 from fluid_server.errors import ConfigError
 
@@ -30,26 +32,43 @@ def run(config: ServerConfig) -> int:
         return _with_reload(config)
     app = create_app(config)
     listener = listen(config)
-    server = Server(uvicorn.Config(app, **_options(config)), app)
-    _banner(config, address_of(config, listener.getsockname()[1]))
+    address = address_of(config.host, listener.getsockname()[1])
+    server = Server(uvicorn.Config(app, **_options(config)), app, address)
+    _banner(config, address)
     with listener, signals_end_well(server):
         server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but the requests that still run are told before their connections are closed."""
+    """uvicorn, but it says in the models folder where it is, and the requests that still run are told before their
+    connections are closed."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
         super().__init__(config)
         self._app = app
+        self._address = address
+        self._announcement: Announcement | None = None
         self.over = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._announcement = await asyncio.to_thread(announce, self._folder, self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish or fail readably, then close connections and run the app's own shutdown."""
+        if self._announcement is not None:
+            await asyncio.to_thread(withdraw, self._folder, self._announcement)
         await self._app.state.manager.drain()
         await super().shutdown(sockets)
         self.over = True
+
+    @property
+    def _folder(self) -> Path:
+        config: ServerConfig = self._app.state.config
+        return config.model_path
 
 
 @contextmanager
@@ -113,13 +132,6 @@ def _why_not(config: ServerConfig, error: OSError) -> str:
     )
 
 
-def address_of(config: ServerConfig, port: int) -> str:
-    """The URL to open; an address that stands for all of the machine's is no place to go to."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - a comparison
-    host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}"
-
-
 def _banner(config: ServerConfig, address: str) -> None:
     rows = {
         "API": f"{address}/v1   (OpenAI clients: base_url)",
@@ -138,13 +150,15 @@ def _with_reload(config: ServerConfig) -> int:
         raise ConfigError("--reload needs a port of its own: choose one with --port.", param="port")
     listen(config).close()  # says who has the port, where uvicorn would start again and again
     export(config)
-    _banner(config, address_of(config, config.port))
-    uvicorn.run(
-        "fluid_server.app:create_app",
-        factory=True,
-        reload=True,
-        host=config.host,
-        port=config.port,
-        **_options(config),
-    )
+    address = address_of(config.host, config.port)
+    _banner(config, address)
+    with announced(config.model_path, address):
+        uvicorn.run(
+            "fluid_server.app:create_app",
+            factory=True,
+            reload=True,
+            host=config.host,
+            port=config.port,
+            **_options(config),
+        )
     return 0

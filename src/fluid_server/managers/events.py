@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from fluid_server.types import Happening
@@ -17,7 +18,7 @@ class EventFeed:
     """Hands every happening to every listener. Called on the event loop only."""
 
     def __init__(self) -> None:
-        self._listeners: set[_Listener] = set()
+        self._listeners: set[Listener] = set()
 
     def publish(self, type_: str, **data: Any) -> None:
         """Tell all who listen now; costs nothing where nobody does."""
@@ -26,36 +27,53 @@ class EventFeed:
             for listener in self._listeners:
                 listener.put(happening)
 
-    async def listen(self) -> AsyncGenerator[Happening, None]:
-        """Everything from the first step of this on. Who is too slow hears ``feed.lagged`` with what was dropped."""
-        listener = _Listener()
+    @contextmanager
+    def listening(self) -> Generator[Listener, None, None]:
+        """Everything that happens from now on, until this block or the feed ends."""
+        listener = Listener()
         self._listeners.add(listener)
         try:
-            while True:
-                yield await listener.get()
+            yield listener
         finally:
             self._listeners.discard(listener)
 
+    def close(self) -> None:
+        """Let everybody go who still listens."""
+        for listener in self._listeners:
+            listener.end()
 
-class _Listener:
+
+class Listener(AsyncIterator[Happening]):
+    """One who listens. Who is too slow hears ``feed.lagged`` with how many were dropped."""
+
     def __init__(self) -> None:
         self._waiting: deque[Happening] = deque()
         self._dropped = 0
+        self._ended = False
         self._arrived = asyncio.Event()
 
     def put(self, happening: Happening) -> None:
+        """Deliver; the oldest gives way where there are too many."""
         self._waiting.append(happening)
         if len(self._waiting) > BEHIND:
             self._waiting.popleft()
             self._dropped += 1
         self._arrived.set()
 
-    async def get(self) -> Happening:
+    def end(self) -> None:
+        """Nothing follows."""
+        self._ended = True
+        self._arrived.set()
+
+    async def __anext__(self) -> Happening:
+        """The next one; waits for it."""
         await self._arrived.wait()
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             return Happening(type="feed.lagged", created=time.time(), data={"dropped": dropped})
-        happening = self._waiting.popleft()
         if not self._waiting:
+            raise StopAsyncIteration
+        happening = self._waiting.popleft()
+        if not self._waiting and not self._ended:
             self._arrived.clear()
         return happening

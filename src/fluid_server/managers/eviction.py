@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fluid_server.types import Format, ModelSpec
+from fluid_server.catalog.footprint import FREE_SHARE, USEFUL_CONTEXT
+from fluid_server.managers.estimate import LEAST_CONTEXT, Estimate, estimate
+from fluid_server.types import ModelSpec
 
-# Weights in memory for each byte on disk. OpenVINO maps its files and adds compiled buffers (measured 1.1 to
-# 1.4 after the first token); llama.cpp repacks Q4_0 and Q8_0 on CPU, so that weights count nearly twice.
-WEIGHT_FACTOR = {Format.OPENVINO: 1.4, Format.GGUF: 2.0, Format.QNN: 1.2, Format.BUILTIN: 1.0, Format.UNKNOWN: 1.0}
-WORKER_BASE = 150 * 1024**2  # a worker with its engine imported and no model: measured 80 to 145 MB
 KV_SHARE = 0.5  # of what is left after the weights, the part that the KV cache may take
-FREE_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A model in memory. ``idle_since`` None: it has leases and may not go."""
+    """A model in memory. ``idle_since`` None: it is in use or pinned, and may not go."""
 
     id: str
     bytes_used: int
@@ -27,7 +24,7 @@ class Resident:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the model fits, who must go first, and what its KV cache may take."""
+    """Whether the model fits, who must go first, and what its KV cache may take. ``needed`` is the least it needs."""
 
     fits: bool
     evict: tuple[str, ...]
@@ -36,36 +33,55 @@ class Verdict:
     free: int
 
 
-def weights_in_memory(spec: ModelSpec) -> int:
-    """What a model will take without its KV cache: an estimate from its files."""
-    return WORKER_BASE + round(spec.size_bytes * WEIGHT_FACTOR[spec.format])
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may be used. ``limit``: by all models together, None for a share of what the machine has free now;
+    ``available``: the machine's free memory; ``max_loaded``: how many models."""
+
+    limit: int | None
+    available: int
+    max_loaded: int
 
 
 def decide(
-    spec: ModelSpec,
-    residents: Sequence[Resident],
-    *,
-    limit: int | None,
-    available: int,
-    max_loaded: int,
-    now: float,
+    spec: ModelSpec, residents: Sequence[Resident], bounds: Bounds, *, now: float, context_length: int | None = None
 ) -> Verdict:
     """Whether ``spec`` fits, and which idle models must go for it: the longest idle first, weighted by reload cost.
 
-    ``limit`` is what all models may take together (None: a share of what the machine has free now);
-    ``available`` is the machine's free memory.
+    A context that is too large is shortened before anyone has to go: to a useful length first, and to the least
+    that makes sense where all who may go have gone.
     """
-    needed = weights_in_memory(spec)
-    leaving: list[Resident] = []
-    staying = list(residents)
+    useful, least = (
+        estimate(spec, min(context_length or tokens, tokens)) for tokens in (USEFUL_CONTEXT, LEAST_CONTEXT)
+    )
+    for wanted in (useful, least):
+        leaving = _who_goes(wanted.total, residents, bounds, now)
+        if leaving is not None:
+            free = _free(residents, leaving, bounds)
+            return Verdict(True, tuple(one.id for one in leaving), _kv_budget(useful, free), wanted.total, free)
+    goers = [one for one in residents if one.idle_since is not None]
+    return Verdict(False, (), 0, least.total, _free(residents, goers, bounds))
+
+
+def _kv_budget(useful: Estimate, free: int) -> int:
+    """A share of what is left beside the weights; all of it where the share is too little for a useful context."""
+    spare = max(0, free - useful.base - useful.weights)
+    return min(spare, max(useful.kv_cache, round(spare * KV_SHARE)))
+
+
+def _who_goes(needed: int, residents: Sequence[Resident], bounds: Bounds, now: float) -> tuple[Resident, ...] | None:
+    """The fewest that make room; None where even all who may go do not."""
     goers = sorted((one for one in residents if one.idle_since is not None), key=lambda one: _reluctance(one, now))
-    while not _has_room(needed, staying, leaving, limit, available, max_loaded) and goers:
+    leaving: list[Resident] = []
+    while not _has_room(needed, residents, leaving, bounds):
+        if not goers:
+            return None
         leaving.append(goers.pop(0))
-        staying.remove(leaving[-1])
-    free = _free(staying, leaving, limit, available)
-    fits = _has_room(needed, staying, leaving, limit, available, max_loaded)
-    kv_budget = max(0, round((free - needed) * KV_SHARE))
-    return Verdict(fits, tuple(one.id for one in leaving) if fits else (), kv_budget, needed, free)
+    for one in reversed(leaving[:-1]):  # one that went early may not be needed beside a larger one that went later
+        others = [other for other in leaving if other is not one]
+        if _has_room(needed, residents, others, bounds):
+            leaving = others
+    return tuple(leaving)
 
 
 def _reluctance(resident: Resident, now: float) -> float:
@@ -73,19 +89,13 @@ def _reluctance(resident: Resident, now: float) -> float:
     return resident.load_seconds / max(idle, 1e-3)
 
 
-def _free(staying: Sequence[Resident], leaving: Sequence[Resident], limit: int | None, available: int) -> int:
-    freed = available + sum(one.bytes_used for one in leaving)
-    if limit is None:
+def _has_room(needed: int, residents: Sequence[Resident], leaving: Sequence[Resident], bounds: Bounds) -> bool:
+    return len(residents) - len(leaving) < bounds.max_loaded and needed <= _free(residents, leaving, bounds)
+
+
+def _free(residents: Sequence[Resident], leaving: Sequence[Resident], bounds: Bounds) -> int:
+    gained = sum(one.bytes_used for one in leaving)
+    freed = bounds.available + gained
+    if bounds.limit is None:
         return round(freed * FREE_SHARE)
-    return min(limit - sum(one.bytes_used for one in staying), freed)
-
-
-def _has_room(
-    needed: int,
-    staying: Sequence[Resident],
-    leaving: Sequence[Resident],
-    limit: int | None,
-    available: int,
-    max_loaded: int,
-) -> bool:
-    return len(staying) < max_loaded and needed <= _free(staying, leaving, limit, available)
+    return min(bounds.limit - sum(one.bytes_used for one in residents) + gained, freed)

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fluid_server.catalog.builtin import echo_spec
+from fluid_server.catalog.presets import preset
+from fluid_server.catalog.remove import Removal, plan, remove
 from fluid_server.catalog.resolve import find, resolve
 from fluid_server.catalog.scan import scan
 from fluid_server.errors import ModelNotFound
@@ -17,18 +19,19 @@ from fluid_server.types import ModelSpec
 
 logger = logging.getLogger(__name__)
 RESCAN_AFTER = 2.0
+LOOK = 1.0  # seconds that a listing may wait for the disk
 
 
 class Library:
     """What models there are. Scans run in a thread, one at a time."""
 
     def __init__(self, folder: Path, *, echo: bool) -> None:
-        self._folder = folder
+        self.folder = folder
         self._echo = echo
         self._specs: tuple[ModelSpec, ...] = ()
         self._scanned = -RESCAN_AFTER
         self._scanning = asyncio.Lock()
-        self._behind: asyncio.Task[None] | None = None
+        self._behind: set[asyncio.Task[None]] = set()
 
     async def specs(self, *, fresh: bool = False) -> tuple[ModelSpec, ...]:
         """The catalog. One that is older than a moment is read again behind the answer's back, so that models that
@@ -37,15 +40,26 @@ class Library:
         if fresh or not self._specs:
             await self._rescan(asked)
         elif asked - self._scanned > RESCAN_AFTER and not self._scanning.locked():
-            self._behind = asyncio.create_task(self._rescan(asked), name="scan")
+            self._look_again(asked)
         return self._specs
+
+    async def listed(self) -> tuple[ModelSpec, ...]:
+        """The catalog for somebody who looks at it: read afresh, but nobody waits long for a slow disk."""
+        await asyncio.wait({self._look_again(time.monotonic())}, timeout=LOOK)
+        return self._specs
+
+    def _look_again(self, asked: float) -> asyncio.Task[None]:
+        scanning = asyncio.create_task(self._rescan(asked), name="scan")
+        self._behind.add(scanning)
+        scanning.add_done_callback(self._behind.discard)
+        return scanning
 
     async def _rescan(self, asked: float) -> None:
         async with self._scanning:
             if self._scanned >= asked:  # another scan began since: its result will do
                 return
             self._scanned = time.monotonic()
-            found = await asyncio.to_thread(scan, self._folder)
+            found = await asyncio.to_thread(scan, self.folder)
             self._specs = (*found, echo_spec()) if self._echo else found
 
     @asynccontextmanager
@@ -58,6 +72,13 @@ class Library:
                 self._scanned = -RESCAN_AFTER
                 self._specs = ()
 
+    async def remove(self, spec: ModelSpec) -> Removal:
+        """Delete a model's files. Errors: InvalidRequest for one that is built in, Conflict where a file is in use."""
+        removal = plan(spec, await self.specs(fresh=True), self.folder)
+        async with self.changing():
+            await asyncio.to_thread(remove, removal)
+        return removal
+
     async def find(self, model: str) -> ModelSpec:
         """The model of that name, ready to be used. Errors: ModelNotFound; ModelFailed where it is broken."""
         return await self._found(resolve, model)
@@ -67,22 +88,25 @@ class Library:
         return await self._found(find, model)
 
     async def _found(self, search: Callable[[Sequence[ModelSpec], str], ModelSpec], model: str) -> ModelSpec:
-        """A name that is not known is looked for afresh."""
-        try:
-            return search(await self.specs(), model)
-        except ModelNotFound:
-            return search(await self.specs(fresh=True), model)
+        """A name that is not known is looked for afresh; a preset's alias means its repository."""
+        known = preset(model)
+        names = (model, known.name) if known else (model,)
+        for fresh in (False, True):
+            specs = await self.specs(fresh=fresh)
+            for name in names:
+                with suppress(ModelNotFound):
+                    return search(specs, name)
+        return search(specs, model)
 
     async def close(self) -> None:
         """Wait for a scan that is under way."""
-        if self._behind is not None:
-            await self._behind
+        await asyncio.gather(*self._behind)
 
     def say_what_is_there(self, specs: Sequence[ModelSpec]) -> None:
         """Tell the log what can be used, and what cannot and why."""
         usable = [spec for spec in specs if not spec.problem]
         if not usable:
-            logger.warning("there is no usable model in %s: copy one in, or use --model-path", self._folder)
+            logger.warning("there is no usable model in %s: copy one in, or use --model-path", self.folder)
         for spec in specs:
             if spec.problem:
                 logger.warning("model is broken: %s", spec.problem, extra={"model": spec.id})

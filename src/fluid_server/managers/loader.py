@@ -14,15 +14,25 @@ from fluid_server.managers.warm_up import first_request
 from fluid_server.types import ModelSpec, RuntimeOptions
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report
-from fluid_server.workers.protocol import Load
+from fluid_server.workers.protocol import Load, Progress
+
+MakeHandle = Callable[[str, Callable[[WorkerHandle], None], Callable[[Progress], None]], WorkerHandle]
 
 
 class Loader:
     """Starts workers for slots. Knows the configuration and what imports here, and no other slot."""
 
-    def __init__(self, config: ServerConfig, reports: Callable[[], Awaitable[Report]]) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        reports: Callable[[], Awaitable[Report]],
+        on_progress: Callable[[str, Progress], None] = lambda model, progress: None,
+        make_handle: MakeHandle = WorkerHandle,
+    ) -> None:
         self._config = config
         self._reports = reports
+        self._on_progress = on_progress
+        self._make_handle = make_handle
 
     async def load(
         self, slot: Slot, make_room: Callable[[Slot], Awaitable[int]], on_end: Callable[[Slot, WorkerHandle], None]
@@ -37,7 +47,11 @@ class Loader:
         kv_budget = await make_room(slot)
         failure: FluidError | None = None
         for candidate in choice.candidates:
-            handle = WorkerHandle(slot.spec.id, lambda ended: on_end(slot, ended))
+            handle = self._make_handle(
+                slot.spec.id,
+                lambda ended: on_end(slot, ended),
+                lambda progress: self._on_progress(slot.spec.id, progress),
+            )
             slot.handle = handle
             try:
                 await self._bring_up(slot, handle, self._message(slot.spec, candidate, kv_budget))

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import psutil
 
-from fluid_server.managers.eviction import weights_in_memory
 from fluid_server.managers.slot import Slot, State
 
 
@@ -22,8 +21,8 @@ def memory_of(slot: Slot) -> int:
 
 
 def idle_since(slot: Slot) -> float | None:
-    """Since when nobody has used a loaded model; None while it is in use or on its way."""
-    return slot.idle_since if slot.state is State.READY and not slot.leases else None
+    """Since when nobody has used a loaded model; None while it is in use, pinned or on its way."""
+    return slot.idle_since if slot.state is State.READY and not slot.leases and not slot.pinned else None
 
 
 def gigabytes(count: int) -> str:
@@ -31,7 +30,12 @@ def gigabytes(count: int) -> str:
     return f"{count / 1024**3:.1f} GB"
 
 
+def claimed(slot: Slot) -> int:
+    """What a model takes, or will take once it has loaded."""
+    coming = slot.promised_bytes if slot.state in (State.LOADING, State.WARMING) else 0
+    return max(coming, memory_of(slot))
+
+
 def promised(slots: Iterable[Slot]) -> int:
     """Bytes that models which are loading right now will still take."""
-    loading = (slot for slot in slots if slot.state in (State.LOADING, State.WARMING))
-    return sum(max(0, weights_in_memory(slot.spec) - memory_of(slot)) for slot in loading)
+    return sum(claimed(slot) - memory_of(slot) for slot in slots)

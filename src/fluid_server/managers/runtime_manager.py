@@ -5,74 +5,84 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
-
-import psutil
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
 
 from fluid_server.config import ServerConfig
 from fluid_server.errors import (
     AbilityMissing,
+    Conflict,
     FluidError,
     ModelFailed,
     OutOfMemory,
     QueueFull,
     ShuttingDown,
+    WorkerDied,
 )
-from fluid_server.managers.eviction import Resident, Verdict, decide
+from fluid_server.managers.arrivals import Arrivals
+from fluid_server.managers.download_manager import DownloadManager
+from fluid_server.managers.events import EventFeed
+from fluid_server.managers.gauges import gauges
+from fluid_server.managers.herald import Herald
+from fluid_server.managers.lease import Lease, measured
 from fluid_server.managers.library import Library
-from fluid_server.managers.loader import Loader
-from fluid_server.managers.memory import gigabytes, idle_since, memory_of, promised
-from fluid_server.managers.slot import Slot, State
+from fluid_server.managers.loader import Loader, MakeHandle
+from fluid_server.managers.room import Room
+from fluid_server.managers.slot import DEATHS_IN_A_ROW, Slot, State
+from fluid_server.managers.turnstile import Pass
+from fluid_server.managers.visitor import FOR_EVER, Visitor
 from fluid_server.managers.warm_up import to_warm
-from fluid_server.types import Ability, Event, ModelInfo, ModelSpec, Request
+from fluid_server.metrics import Metrics
+from fluid_server.types import Ability, ModelSpec
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, probe
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 STOP_TIMEOUT = 1.0
-QUEUE_RETRY_AFTER = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to use a loaded model now. As long as it is held, the model stays."""
-
-    spec: ModelSpec
-    info: ModelInfo
-    _handle: WorkerHandle
-
-    async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
-        """The answer's events in batches. Errors: the request's failure; leaving early cancels it."""
-        async with aclosing(self._handle.run(request)) as batches:
-            async for events in batches:
-                yield events
+SHUTTING_DOWN = "The server is shutting down."
 
 
 class RuntimeManager:
     """One owner of all slots. Everything happens on one event loop, so nothing here needs a lock."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        make_handle: MakeHandle = WorkerHandle,
+        look: Callable[[], Coroutine[Any, Any, Report]] = probe,
+    ) -> None:
         self._config = config
+        self._look = look
+        self.feed = EventFeed()
+        self.metrics = Metrics()
+        self._herald = Herald(self.feed, self.metrics)
         self.library = Library(config.model_path, echo=config.echo)
+        self.downloads = DownloadManager(config, self.library, self.feed, self.metrics)
+        self._arrivals = Arrivals(config, self.library, self.downloads)
+        self._room = Room(config, self.slots, self._evict)
+        self._loader = Loader(config, self.runtimes, self._herald.progressed, make_handle)
         self._slots: dict[str, Slot] = {}
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._probe: asyncio.Task[Report] | None = None
-        self._loader = Loader(config, self.runtimes)
+        self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
+        self.context_length = config.context_length
+        self.default_keep_alive = config.idle_timeout or FOR_EVER
         self.closing = False
         self.warming = False
 
     # --- life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Read the catalog; look for runtimes and warm up in the background."""
-        self._probe = asyncio.create_task(probe(), name="probe")
+        """Read the catalog; look for runtimes, go on with downloads and warm up in the background."""
+        self._probe = asyncio.create_task(self._look(), name="probe")
         self.library.say_what_is_there(await self.library.specs())
-        if self._config.warm_up:
+        await self.downloads.start()
+        if self._config.warm_up or self._config.pin:
             self.warming = True
             self._in_background(self._warm_up(), "warm-up")
 
@@ -82,18 +92,21 @@ class RuntimeManager:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.shutdown_grace):
                 await asyncio.gather(*(slot.handle.idle() for slot in self._slots.values() if slot.handle))
-        error = ShuttingDown("The server is shutting down. Send the request again when it is back.")
+        error = ShuttingDown(f"{SHUTTING_DOWN} Send the request again when it is back.")
         for slot in self._slots.values():
             if slot.handle:
                 slot.handle.end_all(error)
         for load in self._loads.values():
             load.cancel()
+        await self.downloads.close()  # now, so that those who watch one are told before their connection ends
+        self.feed.close()
 
     async def close(self) -> None:
-        """Stop every worker and every background task. No process is left behind."""
+        """Stop every worker, download and background task. No process is left behind."""
         self.closing = True
         for timer in self._timers.values():
             timer.cancel()
+        await self.downloads.close()
         await self.library.close()
         tasks = [*self._background, *self._loads.values(), *([self._probe] if self._probe else [])]
         for task in tasks:
@@ -109,7 +122,7 @@ class RuntimeManager:
         if self._probe is None or (
             self._probe.done() and not any(one.available for one in self._probe.result().values())
         ):
-            self._probe = asyncio.create_task(probe(), name="probe")
+            self._probe = asyncio.create_task(self._look(), name="probe")
         return await asyncio.shield(self._probe)
 
     def runtimes_now(self) -> Report | None:
@@ -125,36 +138,83 @@ class RuntimeManager:
         """All slots."""
         return self._slots.values()
 
+    def _slot_of(self, spec: ModelSpec) -> Slot:
+        if spec.id not in self._slots:
+            self._slots[spec.id] = Slot(spec, self._herald.moved, keep_alive=self.default_keep_alive)
+            self.metrics.know(spec.id, spec.abilities)
+        return self._slots[spec.id]
+
     # --- leases ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lease(self, model: str, ability: Ability, places: int = 1) -> AsyncGenerator[Lease, None]:
-        """A loaded model that can do this; loads it if it must. Errors: why it cannot be had.
+    async def lease(
+        self, model: str, ability: Ability, places: int = 1, visitor: Visitor | None = None
+    ) -> AsyncGenerator[Lease, None]:
+        """A loaded model that can do this; fetches and loads it if it must. Errors: why it cannot be had.
 
         ``places`` is how many sequences the lease will run: what is queued is counted and bounded in them.
         """
-        spec = await self.library.find(model)
+        visitor = visitor or Visitor()
+        spec = await self._found(model, visitor)
         if ability not in spec.abilities:
             can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
             raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
-        slot = self._slots.setdefault(spec.id, Slot(spec))
+        slot = self._slot_of(spec)
+        with measured(self.metrics, spec.id, ability, visitor), self._held(slot, visitor, places):
+            passing, handle = await self._within(visitor, self._admitted(slot, visitor, places))
+            assert handle.info is not None
+            inside = time.monotonic()
+            try:
+                yield Lease(slot.spec, handle.info, handle, slot, visitor, self.metrics)
+            finally:
+                slot.took(time.monotonic() - inside)
+                passing.leave()
+
+    async def _found(self, model: str, visitor: Visitor) -> ModelSpec:
+        return await self._within(visitor, self._arrivals.find(model, visitor))
+
+    async def _within(self, visitor: Visitor, work: Coroutine[Any, Any, T]) -> T:
+        """Do it before the deadline. Errors: DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(visitor.remaining):
+                return await work
+        except TimeoutError:
+            raise visitor.too_late() from None
+
+    @contextmanager
+    def _held(self, slot: Slot, visitor: Visitor, places: int) -> Generator[None, None, None]:
+        """While this lasts the model is not unloaded."""
         self._check_queue(slot, places)
         slot.leases += 1
         slot.places += places
-        self._cancel_timer(spec.id)
+        self._cancel_timer(slot.spec.id)
         try:
-            handle = await self._ready(slot)
-            assert handle.info is not None
-            yield Lease(slot.spec, handle.info, handle)
+            yield
         finally:
             slot.leases -= 1
             slot.places -= places
+            if visitor.keep_alive is not None:
+                slot.keep_alive = visitor.keep_alive
             self._released(slot)
 
-    def activity(self, model: str) -> str:
-        """What happens with a model now, in a few words for a waiting client."""
-        found = next((slot for slot in self._slots.values() if model in (slot.spec.id, *slot.spec.aliases)), None)
-        return found.activity() if found else "waiting"
+    async def _admitted(self, slot: Slot, visitor: Visitor, places: int) -> tuple[Pass, WorkerHandle]:
+        """Wait until the model is loaded and it is the client's turn. Errors: those of the load, DeadlineExceeded."""
+        await self._ready(slot, visitor)
+        passing = slot.turnstile.line_up(visitor.client, places)
+        return passing, await self._turn(slot, visitor, passing)
+
+    async def _turn(self, slot: Slot, visitor: Visitor, passing: Pass) -> WorkerHandle:
+        visitor.activity = lambda: f"queued {passing.position}"
+        admitted, lined_up = False, time.monotonic()
+        try:
+            await passing.turn()
+            self.metrics.queue_seconds.labels(slot.spec.id).observe(time.monotonic() - lined_up)
+            handle = await self._ready(slot, visitor)  # it may have died while others had their turn
+            admitted = True
+        finally:
+            if not admitted:
+                passing.leave()
+        return handle
 
     def _check_queue(self, slot: Slot, places: int) -> None:
         limit = (slot.info.parallel if slot.info else self._config.parallel) + self._config.max_queue
@@ -162,17 +222,19 @@ class RuntimeManager:
             raise QueueFull(
                 f"Model '{slot.spec.id}' has {slot.places} unfinished answers, and at most {limit} may run and wait. "
                 "Try again later, or start the server with a larger --max-queue.",
-                retry_after=QUEUE_RETRY_AFTER,
+                retry_after=slot.next_place,
             )
 
-    async def _ready(self, slot: Slot) -> WorkerHandle:
+    async def _ready(self, slot: Slot, visitor: Visitor) -> WorkerHandle:
         if self.closing:
-            raise ShuttingDown("The server is shutting down.")
+            raise ShuttingDown(SHUTTING_DOWN)
         if slot.state in (State.READY, State.DRAINING) and slot.handle and not slot.usable:
+            visitor.activity = slot.activity
             await slot.handle.ended.wait()
         if slot.usable and slot.handle:
             return slot.handle
         self._check_rest(slot)
+        visitor.activity = slot.activity
         await self._loaded(self._load_task(slot))
         if slot.handle is None or slot.state is not State.READY:
             raise slot.failure or ShuttingDown("The model was unloaded before it could be used. Try again.")
@@ -184,7 +246,7 @@ class RuntimeManager:
         except asyncio.CancelledError:
             if not load.cancelled():
                 raise  # it is we who were cancelled: the load goes on for others
-            raise ShuttingDown("The server is shutting down.") from None
+            raise ShuttingDown(SHUTTING_DOWN) from None
 
     def _check_rest(self, slot: Slot) -> None:
         if slot.resting > 0 and slot.failure is not None:
@@ -193,19 +255,71 @@ class RuntimeManager:
             )
 
     def _released(self, slot: Slot) -> None:
+        """The last lease has ended: idle time begins."""
         if slot.leases or slot.state is not State.READY:
             return
         slot.idle_since = time.monotonic()
-        if self._config.idle_timeout and not self.closing:
-            loop = asyncio.get_running_loop()
-            self._timers[slot.spec.id] = loop.call_later(
-                self._config.idle_timeout, lambda: self._in_background(self._unload(slot, "idle"), "unload")
+        self._cancel_timer(slot.spec.id)
+        if slot.keep_alive != FOR_EVER and not slot.pinned and not self.closing:
+            self._timers[slot.spec.id] = asyncio.get_running_loop().call_later(
+                slot.keep_alive, lambda: self._in_background(self._unload(slot, "idle"), "unload")
             )
 
     def _cancel_timer(self, model: str) -> None:
         timer = self._timers.pop(model, None)
         if timer:
             timer.cancel()
+
+    # --- by hand -----------------------------------------------------------------------------------------
+
+    async def load(self, model: str, visitor: Visitor, *, pin: bool | None = None) -> ModelSpec:
+        """Load a model and keep it; returns when it is ready. Errors: why it cannot be had."""
+        slot = self._slot_of(await self._found(model, visitor))
+        if pin is not None:
+            slot.pinned = pin
+        with self._held(slot, visitor, 0):
+            await self._within(visitor, self._ready(slot, visitor))
+        return slot.spec
+
+    async def unload(self, model: str) -> ModelSpec:
+        """Let a model go now; one that failed may be tried again at once. Errors: Conflict while it is in use."""
+        spec = await self.library.describe(model)
+        slot = self._slots.get(spec.id)
+        if slot is not None:
+            self._check_unused(slot, "unloaded")
+            await self._unload(slot, "asked")
+            if slot.state is State.FAILED:
+                slot.move(State.ABSENT)
+        return spec
+
+    async def pin(self, model: str, *, pinned: bool = True) -> ModelSpec:
+        """Keep a model from being unloaded by anything but an order, or no longer. Errors: ModelNotFound."""
+        slot = self._slot_of(await self.library.find(model))
+        slot.pinned = pinned
+        self._cancel_timer(slot.spec.id)
+        self._released(slot)
+        return slot.spec
+
+    async def delete(self, model: str) -> ModelSpec:
+        """Remove a model from the disk. Errors: ModelNotFound, Conflict while it is in use, InvalidRequest."""
+        spec = await self.library.describe(model)
+        slot = self._slots.get(spec.id)
+        if slot is not None:
+            self._check_unused(slot, "deleted")
+            await self._unload(slot, "deleted")
+        await self.library.remove(spec)
+        if slot is not None and slot.handle is None and not slot.leases:
+            del self._slots[spec.id]
+        self._herald.deleted(spec.id)
+        return spec
+
+    def _check_unused(self, slot: Slot, what: str) -> None:
+        if slot.leases or slot.state in (State.LOADING, State.WARMING):
+            raise Conflict(
+                f"Model '{slot.spec.id}' is in use ({max(1, slot.leases)} requests) and cannot be {what} now. "
+                "Wait for them, or end them, and ask again.",
+                param="model",
+            )
 
     # --- loading -----------------------------------------------------------------------------------------
 
@@ -229,24 +343,17 @@ class RuntimeManager:
         slot.move(State.LOADING)
         started = time.monotonic()
         try:
-            slot.handle = await self._loader.load(slot, self._make_room, self._worker_ended)
+            slot.handle = await self._loader.load(slot, self._room.make, self._worker_ended)
             slot.load_seconds = time.monotonic() - started
             slot.move(State.READY)
         except FluidError as error:
-            logger.error("model did not load: %s", error.message, extra={"model": slot.spec.id})
             await self._give_up(slot, error)
             error.retry_after = slot.resting or None
             raise
         finally:
             if slot.state in (State.LOADING, State.WARMING):  # cancelled, or a defect of ours
                 await self._give_up(slot, ShuttingDown("The load was broken off. Try again."))
-        info = slot.handle.info
-        assert info is not None
-        logger.info(
-            "model ready in %.1f s",
-            slot.load_seconds,
-            extra={"model": slot.spec.id, "runtime": info.runtime, "device": info.device},
-        )
+        self._herald.loaded(slot)
         self._released(slot)
 
     async def _give_up(self, slot: Slot, error: FluidError) -> None:
@@ -258,83 +365,65 @@ class RuntimeManager:
             slot.move(State.FAILED, failure=error)
         if handle:
             await handle.stop(0)
-
-    async def _make_room(self, slot: Slot) -> int:
-        """Unload what must go; returns the bytes that the KV cache may take. Errors: OutOfMemory with figures."""
-        while True:
-            await self._drained()
-            verdict = self._judge(slot)
-            if not verdict.evict:
-                return verdict.kv_budget
-            # One at a time: while it goes, another victim may be wanted again.
-            await self._unload(self._slots[verdict.evict[0]], "made room for " + slot.spec.id)
-
-    async def _drained(self) -> None:
-        leaving = [
-            one.handle.ended.wait() for one in self._slots.values() if one.state is State.DRAINING and one.handle
-        ]
-        await asyncio.gather(*leaving)
-
-    def _judge(self, slot: Slot) -> Verdict:
-        others = [one for one in self._slots.values() if one is not slot and one.handle]
-        verdict = decide(
-            slot.spec,
-            [Resident(one.spec.id, memory_of(one), idle_since(one), one.load_seconds) for one in others],
-            limit=self._config.max_memory,
-            available=psutil.virtual_memory().available - promised(others),
-            max_loaded=self._config.max_loaded,
-            now=time.monotonic(),
-        )
-        if not verdict.fits:
-            raise OutOfMemory(self._does_not_fit(slot.spec, verdict, len(others)))
-        return verdict
-
-    def _does_not_fit(self, spec: ModelSpec, verdict: Verdict, loaded: int) -> str:
-        says = f"Model '{spec.id}' needs about {gigabytes(verdict.needed)}, and {gigabytes(verdict.free)} may be used"
-        if not loaded:
-            return f"{says}. Use a smaller model, free memory, or raise --max-memory."
-        if loaded >= self._config.max_loaded and verdict.needed <= verdict.free:
-            return f"{loaded} models are in use, as many as may be loaded. Wait for one, or raise --max-loaded."
-        return (
-            f"{says} beside the {loaded} that are loaded and in use. "
-            "Wait for them, use a smaller model, or raise --max-memory."
-        )
+        if not isinstance(error, ShuttingDown):
+            self._herald.not_loaded(slot, error)
 
     # --- unloading ---------------------------------------------------------------------------------------
 
-    async def _unload(self, slot: Slot, why: str) -> None:
+    async def _evict(self, slot: Slot, other: Slot) -> None:
+        """Unload a model to make room for another, unless it is in use by now."""
+        if await self._unload(slot, "evicted"):
+            self._herald.evicted(slot, other)
+
+    async def _unload(self, slot: Slot, why: str) -> bool:
         """End a model's worker, unless it is in use by now."""
         if slot.leases or slot.state is not State.READY or slot.handle is None:
-            return
+            return False
         self._cancel_timer(slot.spec.id)
         handle = slot.handle
         slot.move(State.DRAINING)
+        slot.keep_alive = self.default_keep_alive
         await handle.stop(STOP_TIMEOUT)
-        logger.info("model unloaded (%s)", why, extra={"model": slot.spec.id})
+        self._herald.unloaded(slot, why)
+        return True
 
     def _worker_ended(self, slot: Slot, handle: WorkerHandle) -> None:
         """A worker has gone, told to or not; while loading, the load itself hears of it."""
         if slot.handle is not handle or slot.state not in (State.READY, State.DRAINING):
             return
-        if slot.state is State.READY and not self.closing:
-            logger.error("worker died", extra={"model": slot.spec.id, "pid": handle.pid, "exit_code": handle.exit_code})
         self._cancel_timer(slot.spec.id)
-        slot.move(State.ABSENT)
+        if slot.state is State.READY and not self.closing:
+            self._died(slot, handle)
+        else:
+            slot.move(State.ABSENT)
+
+    def _died(self, slot: Slot, handle: WorkerHandle) -> None:
+        slot.deaths += 1
+        resting = slot.deaths >= DEATHS_IN_A_ROW
+        error = WorkerDied(f"The process of model '{slot.spec.id}' ended {slot.deaths} times in a row.")
+        slot.move(State.FAILED if resting else State.ABSENT, failure=error)
+        self._herald.died(slot, handle, error)
 
     # --- background --------------------------------------------------------------------------------------
 
     async def _warm_up(self) -> None:
         """Load what was asked for, else the default of each kind; Whisper first, since it is the smaller."""
         try:
-            wanted = to_warm(await self.library.specs(), await self.runtimes(), self._config)
-            for spec, ability in wanted:
-                with suppress(FluidError):  # it has been logged, and the model's state says so
-                    async with self.lease(spec.id, ability):
-                        pass
+            for name in self._config.pin:
+                await self._warm(name, pin=True)
+            if self._config.warm_up:
+                for name in to_warm(await self.library.specs(), await self.runtimes(), self._config):
+                    await self._warm(name)
         finally:
             self.warming = False
 
-    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _warm(self, name: str, *, pin: bool | None = None) -> None:
+        try:
+            await self.load(name, Visitor(waits=True), pin=pin)
+        except FluidError as error:
+            logger.error("model was not warmed up: %s", error.message, extra={"model": name})
+
+    def _in_background(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import io
-import logging
 import wave
 from collections.abc import Iterable, Sequence
 
-from fluid_server.catalog.resolve import resolve
 from fluid_server.config import ServerConfig
-from fluid_server.errors import FluidError
 from fluid_server.managers.selection import select
-from fluid_server.types import Ability, GenerateRequest, Kind, ModelSpec, Request, Sampling, TranscribeRequest
+from fluid_server.types import GenerateRequest, Kind, ModelSpec, Request, Sampling, TranscribeRequest
 from fluid_server.workers.probe import Report
 
-logger = logging.getLogger(__name__)
 SAMPLE_RATE = 16000
 
 
-def to_warm(specs: Sequence[ModelSpec], reports: Report, config: ServerConfig) -> list[tuple[ModelSpec, Ability]]:
-    """The speech model, then the language model: the configured ones, else the smallest that runs here."""
-    chosen: list[tuple[ModelSpec, Ability]] = []
-    wishes = ((config.whisper_model, Kind.TRANSCRIPTION), (config.llm_model, Kind.TEXT))
-    for wish, kind in wishes:
-        spec = _configured(specs, wish) if wish else default_model(specs, reports, kind, config.device)
-        if spec is not None:
-            chosen.append((spec, Ability.TRANSCRIPTION if kind is Kind.TRANSCRIPTION else Ability.CHAT))
+def to_warm(specs: Sequence[ModelSpec], reports: Report, config: ServerConfig) -> list[str]:
+    """The names of the speech model, then the language model: the configured ones, else the smallest that runs here."""
+    chosen = []
+    for wish, kind in ((config.whisper_model, Kind.TRANSCRIPTION), (config.llm_model, Kind.TEXT)):
+        found = None if wish else default_model(specs, reports, kind, config.device)
+        if name := wish or (found.id if found else None):
+            chosen.append(name)
     return chosen
 
 
@@ -39,14 +34,6 @@ def default_model(specs: Iterable[ModelSpec], reports: Report, kind: Kind, devic
         if spec.format == found and select(spec, reports, device).candidates
     ]
     return min(runnable)[-1] if runnable else None
-
-
-def _configured(specs: Sequence[ModelSpec], name: str) -> ModelSpec | None:
-    try:
-        return resolve(specs, name)
-    except FluidError as error:
-        logger.error("%s", error.message)
-        return None
 
 
 def first_request(spec: ModelSpec) -> Request | None:

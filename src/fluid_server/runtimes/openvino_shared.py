@@ -43,11 +43,25 @@ def properties(options: RuntimeOptions) -> dict[str, Any]:
     """Properties for a pipeline's constructor: threads, cache, and what the user configured."""
     chosen: dict[str, Any] = {}
     if options.device == "CPU":
-        chosen["INFERENCE_NUM_THREADS"] = str(options.threads or spare_threads())
+        threads = options.threads or spare_threads()
+        chosen["INFERENCE_NUM_THREADS"] = str(threads)
+        if threads == 1 and _computes_in_bf16():
+            chosen["INFERENCE_PRECISION_HINT"] = "f32"
     if options.cache_dir and options.device.split(".")[0] in COMPILED_DEVICES:
         options.cache_dir.mkdir(parents=True, exist_ok=True)
         chosen["CACHE_DIR"] = str(options.cache_dir)
     return {**chosen, **options.properties}
+
+
+def _computes_in_bf16() -> bool:
+    """Whether the CPU plugin would choose bf16 (a CPU with AMX or AVX512_BF16).
+
+    With one thread OpenVINO 2026.4.1 then divides by zero while it compiles a language model, and its process is
+    killed by SIGFPE: seen on a Xeon with AMX; with two threads, with f16 and with f32 it works.
+    """
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def kv_cache_bytes(bytes_per_token: int | None, configured: Mapping[str, str], device: str) -> int | None:

@@ -50,7 +50,12 @@ def worker_command(verb: str = "worker") -> list[str]:
 class WorkerHandle:
     """One worker process. Everything public is called on the event loop; three threads do the blocking parts."""
 
-    def __init__(self, model: str, on_end: Callable[[WorkerHandle], None]) -> None:
+    def __init__(
+        self,
+        model: str,
+        on_end: Callable[[WorkerHandle], None],
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
         self.model = model
         self.info: ModelInfo | None = None
         self.progress = Progress("starting the worker")
@@ -61,6 +66,7 @@ class WorkerHandle:
         self._idle = asyncio.Event()
         self._idle.set()
         self._on_end = on_end
+        self._on_progress = on_progress
         self._numbers = count(1)
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._last_lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
@@ -124,20 +130,33 @@ class WorkerHandle:
     def end_all(self, error: FluidError) -> None:
         """End every open request with this failure, here and in the worker."""
         for ticket in list(self.tickets.values()):
-            self.cancel(ticket)
-            ticket.put(error)
+            self._end(ticket, error)
+
+    def _end(self, ticket: Ticket, error: FluidError) -> None:
+        self.cancel(ticket)
+        ticket.put(error)
 
     async def idle(self) -> None:
         """Wait until the worker has finished every request."""
         await self._idle.wait()
 
-    async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
-        """The request's events as they come, in batches. Leaving early cancels it in the worker."""
+    async def run(
+        self, request: Request, *, timeout: float | None = None, too_late: Callable[[], FluidError] | None = None
+    ) -> AsyncGenerator[list[Event], None]:
+        """The request's events as they come, in batches. Leaving early cancels it in the worker.
+
+        After ``timeout`` seconds it is cancelled and ends with the failure that ``too_late`` gives.
+        """
         ticket = self.submit(request)
+        timer = None
+        if timeout is not None and too_late is not None:
+            timer = self._loop.call_later(timeout, lambda: self._end(ticket, too_late()))
         try:
             async for events in ticket.batches():
                 yield events
         finally:
+            if timer is not None:
+                timer.cancel()
             self.cancel(ticket)
 
     async def stop(self, timeout: float) -> None:
@@ -216,6 +235,7 @@ class WorkerHandle:
                 self._deliver(items)
             case Progress():
                 self.progress = message
+                self._on_progress(message)
             case Loaded(info=info):
                 self._resolve(info)
             case Failed(error=error):

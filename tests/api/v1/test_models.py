@@ -61,7 +61,7 @@ def test_a_model_says_what_it_is(
 ) -> None:
     model = http.get(f"/v1/models/{name}").json()
     assert (model["format"], model["kind"], model["context_length"]) == (format_, kind, context)
-    assert ability in model["abilities"]
+    assert ability in model["capabilities"]
     assert model["problem"] is None
 
 

@@ -104,7 +104,11 @@ class Transcription(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """One model: OpenAI's four fields, then what it is and what it is doing."""
+    """One model: OpenAI's four fields, then what it is and what it is doing. Sizes are bytes.
+
+    ``memory_bytes`` is measured, ``memory_estimate_bytes`` what it is expected to take with its whole context.
+    ``expires_at`` is when it is unloaded if nobody asks for it before, in epoch seconds.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -113,7 +117,7 @@ class ModelBody(BaseModel):
     aliases: list[str]
     kind: str
     format: str
-    abilities: list[str]
+    capabilities: list[str]
     state: str
     problem: str | None
     runtime: str | None
@@ -123,7 +127,61 @@ class ModelBody(BaseModel):
     architecture: str | None
     size_bytes: int
     memory_bytes: int
+    memory_estimate_bytes: int
+    pinned: bool
+    leases: int
+    queued: int
+    keep_alive: float | None
+    expires_at: float | None
+    download: str | None
     notes: list[str]
+
+
+class ModelDeleted(BaseModel):
+    """DELETE /v1/models/{model}."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: Literal[True] = True
+
+
+class DownloadFile(BaseModel):
+    """One file of a download, in bytes."""
+
+    path: str
+    size: int
+    done: int
+
+
+class DownloadBody(BaseModel):
+    """A download. ``rate`` is bytes a second; ``model`` is the model's id once it is complete; times are epoch seconds.
+
+    ``state``: queued, downloading, verifying, installing, paused, completed, failed or cancelled.
+    """
+
+    id: str
+    object: Literal["download"] = "download"
+    name: str
+    repo: str
+    revision: str
+    state: str
+    model: str | None
+    bytes_done: int
+    bytes_total: int
+    rate: float
+    eta_seconds: float | None
+    files: list[DownloadFile]
+    note: str | None
+    error: ErrorDetail | None
+    created: float
+    ended: float | None
+
+
+class DownloadList(BaseModel):
+    """GET /v1/downloads."""
+
+    object: Literal["list"] = "list"
+    data: list[DownloadBody]
 
 
 class ModelList(BaseModel):
@@ -176,6 +234,8 @@ class ModelState(BaseModel):
     memory_bytes: int = 0
     load_seconds: float | None = None
     leases: int = 0
+    queued: int = 0
+    pinned: bool = False
     counters: WorkerCounters | None = None
 
 

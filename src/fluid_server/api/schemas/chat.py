@@ -127,6 +127,13 @@ class ChatBody(GenerateBody):
         None, description='switches of the model\'s chat template, such as {"enable_thinking": false}'
     )
 
+    safety_identifier: str | None = Field(None, description="the same as `user`, and wins over it")
+
+    @property
+    def end_user(self) -> str:
+        """Whom the request is for, where the client says so."""
+        return self.safety_identifier or self.user or ""
+
     def as_request(self, max_choices: int) -> GenerateRequest:
         """The body as what flows. Errors: InvalidRequest naming the field."""
         return GenerateRequest(

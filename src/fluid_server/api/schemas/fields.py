@@ -71,21 +71,28 @@ SAMPLING = frozenset(
         "seed",
     }
 )
-GENERATING = SAMPLING | {"model", "stop", "stream", "stream_options", "max_tokens", "n", "ignore_eos"}
-NO_ACCOUNTS = "there are no accounts here to attribute a request to"
+GENERATING = SAMPLING | {
+    "model",
+    "stop",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "n",
+    "ignore_eos",
+    "keep_alive",
+    "user",
+}
 NO_TOOLS = "tool calls are not built yet"
 NO_LOGPROBS = "log probabilities are not built yet"
 
 CHAT = Contract(
-    honoured=GENERATING | {"messages", "max_completion_tokens", "chat_template_kwargs"},
+    honoured=GENERATING | {"messages", "max_completion_tokens", "chat_template_kwargs", "safety_identifier"},
     accepted={
         "metadata": "it labels stored answers, and nothing is stored",
         "parallel_tool_calls": "there are no tool calls to run in parallel",
         "prompt_cache_key": "all prompts of a model share its prefix cache, where its runtime has one",
         "prompt_cache_options": "all prompts of a model share its prefix cache, where its runtime has one",
         "prompt_cache_retention": "the prefix cache lives as long as the model is loaded",
-        "safety_identifier": NO_ACCOUNTS,
-        "user": NO_ACCOUNTS,
     },
     refused={
         "audio": Refusal("models here answer in text"),
@@ -110,7 +117,6 @@ CHAT = Contract(
 
 COMPLETION = Contract(
     honoured=GENERATING | {"prompt", "echo"},
-    accepted={"user": NO_ACCOUNTS},
     refused={
         "best_of": Refusal("it is not built yet", (1,)),
         "logit_bias": Refusal("it is not built yet", ({},)),
@@ -120,7 +126,7 @@ COMPLETION = Contract(
 )
 
 TRANSCRIPTION = Contract(
-    honoured=frozenset({"file", "model", "language", "prompt", "temperature", "response_format"}),
+    honoured=frozenset({"file", "model", "language", "prompt", "temperature", "response_format", "keep_alive"}),
     refused={
         "chunking_strategy": Refusal("files are always cut by the model's own 30 s windows", ("auto",)),
         "include": Refusal("log probabilities of speech are not built yet", ([],)),

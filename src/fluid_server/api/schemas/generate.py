@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fluid_server.api.schemas.fields import Contract
+from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.errors import InvalidRequest
 from fluid_server.types import Sampling
 
@@ -52,6 +53,8 @@ class GenerateBody(Strict):
     stream: bool | None = Field(None, description="answer as server-sent events, the last one `[DONE]`")
     stream_options: StreamOptions | None = Field(None, description="only with `stream`")
     ignore_eos: bool | None = Field(None, description="go on after the model's end token, up to max_tokens")
+    keep_alive: KeepAlive = None
+    user: str | None = Field(None, description="requests of different users take turns where they have to wait")
 
     @model_validator(mode="before")
     @classmethod
@@ -89,6 +92,11 @@ class GenerateBody(Strict):
         if self.stop is None:
             return ()
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def end_user(self) -> str:
+        """Whom the request is for, where the client says so."""
+        return self.user or ""
 
     @property
     def wants_usage(self) -> bool:

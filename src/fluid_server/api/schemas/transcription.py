@@ -9,6 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from fluid_server.api.errors import explain
 from fluid_server.api.schemas.fields import TRANSCRIPTION
+from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.content.language import language_code
 from fluid_server.errors import InvalidRequest, UnsupportedField
 
@@ -26,6 +27,7 @@ class TranscriptionForm(BaseModel):
     prompt: str | None = Field(None, max_length=4096, description="text before the audio, in its style and spelling")
     temperature: float = Field(0.0, ge=0, le=1)
     response_format: Literal["json", "text"] = "json"
+    keep_alive: KeepAlive = None
 
 
 def read_form(data: FormData) -> tuple[TranscriptionForm, UploadFile]:

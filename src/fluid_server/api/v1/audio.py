@@ -14,14 +14,14 @@ from fastapi.responses import PlainTextResponse
 from pydantic import ByteSize
 from starlette.datastructures import UploadFile
 
-from fluid_server.api.deps import Config, Manager, Uploads, unless_gone
+from fluid_server.api.deps import Config, Manager, Uploads, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import collect
 from fluid_server.api.schemas.answers import AudioUsage, Transcription
 from fluid_server.api.schemas.transcription import TranscriptionForm, read_form
-from fluid_server.config import ServerConfig
 from fluid_server.errors import TooLarge
 from fluid_server.managers.runtime_manager import RuntimeManager
+from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, TranscribeRequest
 
 router = APIRouter(prefix="/audio", tags=["audio"])
@@ -39,7 +39,9 @@ COPY_CHUNK = 1024 * 1024
         }
     },
 )
-async def create_transcription(request: Request, manager: Manager, config: Config, uploads: Uploads) -> Any:
+async def create_transcription(
+    request: Request, manager: Manager, config: Config, uploads: Uploads, visit: Visit
+) -> Any:
     """Write down speech: wav, mp3, flac, ogg, opus, m4a or webm at any rate, as `json` or `text`."""
     async with request.form(max_files=1, max_fields=64) as data:
         form, upload = read_form(data)
@@ -51,13 +53,14 @@ async def create_transcription(request: Request, manager: Manager, config: Confi
                 temperature=form.temperature,
                 max_seconds=config.max_audio_seconds,
             )
-            return await unless_gone(request, _transcribe(manager, config, form, asked))
+            visitor = expect(visit, keep_alive=form.keep_alive)
+            return await unless_gone(request, _transcribe(manager, form, asked, visitor))
 
 
 async def _transcribe(
-    manager: RuntimeManager, config: ServerConfig, form: TranscriptionForm, asked: TranscribeRequest
+    manager: RuntimeManager, form: TranscriptionForm, asked: TranscribeRequest, visitor: Visitor
 ) -> Transcription | Response:
-    async with manager.lease(form.model, Ability.TRANSCRIPTION) as lease:
+    async with manager.lease(form.model, Ability.TRANSCRIPTION, visitor=visitor) as lease:
         answer = await collect(lease.run(asked), 1)
     text = answer.texts[0].strip()
     if form.response_format == "text":

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from fluid_server.api import sse
-from fluid_server.api.deps import Config, Manager, unless_gone
+from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import ChunkWriter, Collected, collect, envelope, merged
 from fluid_server.api.schemas.answers import (
@@ -20,6 +20,7 @@ from fluid_server.api.schemas.answers import (
 )
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.managers.runtime_manager import RuntimeManager
+from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece
 
 router = APIRouter(tags=["chat"])
@@ -27,17 +28,20 @@ OPENING = {"role": "assistant", "content": "", "refusal": None}
 
 
 @router.post("/chat/completions", response_model=ChatCompletion, responses=documented())
-async def create_chat_completion(request: Request, body: ChatBody, manager: Manager, config: Config) -> Any:
+async def create_chat_completion(
+    request: Request, body: ChatBody, manager: Manager, config: Config, visit: Visit
+) -> Any:
     """Answer a conversation, whole or as a stream of server-sent events (`stream: true`)."""
     asked = body.as_request(config.max_choices)
+    visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
     if not body.stream:
-        return await unless_gone(request, _whole(manager, body.model, asked))
-    frames = _frames(manager, body.model, asked, usage=body.wants_usage)
-    return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=lambda: manager.activity(body.model))
+        return await unless_gone(request, _whole(manager, body.model, asked, visitor))
+    frames = _frames(manager, body, asked, visitor)
+    return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=visitor.says)
 
 
-async def _whole(manager: RuntimeManager, model: str, asked: GenerateRequest) -> ChatCompletion:
-    async with manager.lease(model, Ability.CHAT, asked.n) as lease:
+async def _whole(manager: RuntimeManager, model: str, asked: GenerateRequest, visitor: Visitor) -> ChatCompletion:
+    async with manager.lease(model, Ability.CHAT, asked.n, visitor) as lease:
         answer = await collect(lease.run(asked), asked.n)
         return _completion(envelope("chatcmpl-", lease), answer)
 
@@ -51,10 +55,10 @@ def _completion(head: dict[str, Any], answer: Collected) -> ChatCompletion:
 
 
 async def _frames(
-    manager: RuntimeManager, model: str, asked: GenerateRequest, *, usage: bool
+    manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor
 ) -> AsyncGenerator[bytes, None]:
-    async with manager.lease(model, Ability.CHAT, asked.n) as lease:
-        chunks = ChunkWriter(envelope("chatcmpl-", lease), "chat.completion.chunk", usage=usage)
+    async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
+        chunks = ChunkWriter(envelope("chatcmpl-", lease), "chat.completion.chunk", usage=body.wants_usage)
         async with aclosing(lease.run(asked)) as batches:
             opening = b"".join(chunks.choice(choice, None, delta=OPENING) for choice in range(asked.n))
             async for events in batches:

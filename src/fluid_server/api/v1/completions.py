@@ -10,29 +10,36 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from fluid_server.api import sse
-from fluid_server.api.deps import Config, Manager, unless_gone
+from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import ChunkWriter, Collected, envelope, merged, summed
 from fluid_server.api.schemas.answers import TextChoice, TextCompletion, usage_body
 from fluid_server.api.schemas.completion import CompletionBody
-from fluid_server.managers.runtime_manager import Lease, RuntimeManager
+from fluid_server.managers.lease import Lease
+from fluid_server.managers.runtime_manager import RuntimeManager
+from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, Usage
 
 router = APIRouter(tags=["completions"])
 
 
 @router.post("/completions", response_model=TextCompletion, responses=documented())
-async def create_completion(request: Request, body: CompletionBody, manager: Manager, config: Config) -> Any:
+async def create_completion(
+    request: Request, body: CompletionBody, manager: Manager, config: Config, visit: Visit
+) -> Any:
     """Continue a text, or several at once, without a chat template."""
     asked = body.as_requests(config.max_choices)
+    visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
     if not body.stream:
-        return await unless_gone(request, _whole(manager, body, asked))
-    frames = _frames(manager, body, asked)
-    return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=lambda: manager.activity(body.model))
+        return await unless_gone(request, _whole(manager, body, asked, visitor))
+    frames = _frames(manager, body, asked, visitor)
+    return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=visitor.says)
 
 
-async def _whole(manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]) -> TextCompletion:
-    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked)) as lease:
+async def _whole(
+    manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest], visitor: Visitor
+) -> TextCompletion:
+    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked), visitor) as lease:
         answers = [Collected(one.n) for one in asked]
         async with aclosing(_together(lease, asked)) as batches:
             async for index, events in batches:
@@ -56,9 +63,9 @@ def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
 
 
 async def _frames(
-    manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest]
+    manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest], visitor: Visitor
 ) -> AsyncGenerator[bytes, None]:
-    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked)) as lease:
+    async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked), visitor) as lease:
         chunks = ChunkWriter(envelope("cmpl-", lease), "text_completion", usage=body.wants_usage)
         opening = b"".join(
             chunks.choice(index * one.n + choice, None, text=one.text or "")

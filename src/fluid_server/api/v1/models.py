@@ -1,52 +1,69 @@
-"""GET /v1/models and /v1/models/{id}."""
+"""/v1/models: what there is, and bringing it into memory, out of it and off the disk."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from fluid_server.api.deps import Manager
+from fluid_server.api.deps import Manager, Visit, expect, unless_gone
+from fluid_server.api.described import arriving, model_body
 from fluid_server.api.errors import documented
-from fluid_server.api.schemas.answers import ModelBody, ModelList
-from fluid_server.errors import ModelNotFound, Unauthorized
-from fluid_server.managers.memory import memory_of
-from fluid_server.managers.runtime_manager import RuntimeManager
-from fluid_server.types import ModelSpec
+from fluid_server.api.schemas.answers import ModelBody, ModelDeleted, ModelList
+from fluid_server.api.schemas.models import LoadBody, PinBody
+from fluid_server.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    OutOfMemory,
+    Unauthorized,
+    Unavailable,
+)
 
 router = APIRouter(prefix="/models", tags=["models"])
+NAMED = (InvalidRequest, Unauthorized, ModelNotFound)
 
 
 @router.get("", response_model=ModelList, responses=documented(Unauthorized))
 async def list_models(manager: Manager) -> ModelList:
-    """All models of the models folder: the loaded, the absent, and the broken with their reasons."""
-    return ModelList(data=[describe(manager, spec) for spec in await manager.library.specs()])
+    """All models of the models folder: the loaded, the absent, the broken with their reasons, those on their way."""
+    here = [model_body(manager, spec) for spec in await manager.library.listed()]
+    return ModelList(data=[*here, *arriving(manager)])
 
 
 @router.get("/{model:path}", response_model=ModelBody, responses=documented(Unauthorized, ModelNotFound))
 async def retrieve_model(model: str, manager: Manager) -> ModelBody:
     """One model by its id or an alias."""
-    return describe(manager, await manager.library.describe(model))
+    return model_body(manager, await manager.library.describe(model))
 
 
-def describe(manager: RuntimeManager, spec: ModelSpec) -> ModelBody:
-    """A model as clients see it."""
-    slot = manager.slot(spec.id)
-    info = slot.info if slot else None
-    failure = slot.failure.message if slot and slot.failure else None
-    return ModelBody(
-        id=spec.id,
-        created=int(spec.modified),
-        aliases=list(spec.aliases),
-        kind=spec.kind,
-        format=spec.format,
-        abilities=sorted(spec.abilities),
-        state="broken" if spec.problem else (slot.state if slot else "absent"),
-        problem=spec.problem or failure,
-        runtime=info.runtime if info else None,
-        device=info.device if info else None,
-        context_length=(info.context_length if info else None) or spec.context_length,
-        quantization=spec.quantization,
-        architecture=spec.architecture,
-        size_bytes=spec.size_bytes,
-        memory_bytes=memory_of(slot) if slot else 0,
-        notes=[*(slot.notes if slot else []), *(info.notes if info else ())],
-    )
+@router.post(
+    "/{model:path}/load",
+    response_model=ModelBody,
+    responses=documented(*NAMED, Unavailable, OutOfMemory, DeadlineExceeded),
+)
+async def load_model(
+    request: Request, model: str, manager: Manager, visit: Visit, body: LoadBody | None = None
+) -> ModelBody:
+    """Load a model into memory; answers when it is ready. A load goes on when the client leaves."""
+    asked = body or LoadBody()
+    visitor = expect(visit, keep_alive=asked.keep_alive)
+    spec = await unless_gone(request, manager.load(model, visitor, pin=asked.pin))
+    return model_body(manager, spec)
+
+
+@router.post("/{model:path}/unload", response_model=ModelBody, responses=documented(*NAMED, Conflict))
+async def unload_model(model: str, manager: Manager) -> ModelBody:
+    """Let a model go from memory now. A model in use is a 409; one that failed may be tried again at once."""
+    return model_body(manager, await manager.unload(model))
+
+
+@router.post("/{model:path}/pin", response_model=ModelBody, responses=documented(*NAMED))
+async def pin_model(model: str, manager: Manager, body: PinBody | None = None) -> ModelBody:
+    """Keep a model in memory once it is loaded: it goes neither when idle nor for another (`pinned: false` ends it)."""
+    return model_body(manager, await manager.pin(model, pinned=body.pinned if body else True))
+
+
+@router.delete("/{model:path}", response_model=ModelDeleted, responses=documented(*NAMED, Conflict))
+async def delete_model(model: str, manager: Manager) -> ModelDeleted:
+    """Remove a model from the disk. A model in use is a 409."""
+    return ModelDeleted(id=(await manager.delete(model)).id)

@@ -1,0 +1,158 @@
+"""fluid-server ps: what is in memory now, until when, and what is being fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from fluid_server.cli.client import Client, Json
+from fluid_server.cli.discovery import Place, server_of
+from fluid_server.cli.words import about, duration, percent, size, table
+from fluid_server.errors import Unavailable
+
+MODELS = ("MODEL", "STATE", "RUNTIME", "DEVICE", "MEMORY", "CONTEXT", "REQUESTS", "UNTIL")
+DOWNLOADS = ("DOWNLOAD", "STATE", "DONE", "OF", "RATE", "LEFT", "")
+RESTING = {"absent", "broken", "downloading"}  # a download has its own table
+UNDER_WAY = {"queued", "downloading", "verifying", "installing", "paused"}
+REFRESH = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a server does at one moment."""
+
+    models: Sequence[Json]
+    downloads: Sequence[Json]
+
+    def for_machines(self) -> list[Json]:
+        """Both in one list: ``object`` tells them apart."""
+        return [*self.models, *self.downloads]
+
+
+def run(place: Place, *, watch: bool, as_json: bool) -> int:
+    """Print it once, or again and again until Ctrl-C, which is how that ends well."""
+    asyncio.run(_watch(place, as_json=as_json) if watch else _once(place, as_json=as_json))
+    return 0
+
+
+def no_server(place: Place) -> str:
+    """That there is none, and how to start one."""
+    return f"No server runs. Start one with: fluid-server{place.flags}"
+
+
+async def _once(place: Place, *, as_json: bool) -> None:
+    async with server_of(place) as server:
+        sight = await _look(server) if server else None
+    if as_json:
+        print(json.dumps(sight.for_machines() if sight else [], indent=2, ensure_ascii=False))
+    elif sight is None:
+        print(no_server(place), file=sys.stderr)
+    else:
+        print(picture(sight, now=time.time()))
+
+
+async def _look(server: Client) -> Sight:
+    models, downloads = await asyncio.gather(server.models(), server.downloads())
+    return Sight(
+        [one for one in models if one["state"] not in RESTING],
+        [one for one in downloads if one["state"] in UNDER_WAY],
+    )
+
+
+async def _watch(place: Place, *, as_json: bool) -> None:
+    """Look each second. A server that goes is waited for."""
+    with suppress(asyncio.CancelledError), _screen(place, as_json=as_json) as show:
+        while True:
+            async with server_of(place) as server:
+                with suppress(Unavailable):
+                    while server is not None:
+                        show(await _look(server))
+                        await asyncio.sleep(REFRESH)
+            show(None)
+            await asyncio.sleep(REFRESH)
+
+
+@contextmanager
+def _screen(place: Place, *, as_json: bool) -> Generator[Callable[[Sight | None], None], None, None]:
+    """Where a watched picture goes: over the last one on a terminal, else below it, if it is another."""
+
+    def words(sight: Sight | None) -> str:
+        if as_json:
+            return json.dumps(sight.for_machines() if sight else [], ensure_ascii=False)
+        return picture(sight, now=time.time()) if sight else no_server(place)
+
+    if as_json or not sys.stdout.isatty():
+        yield _printer(words)
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        yield lambda sight: live.update(Text(words(sight), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def _printer(words: Callable[[Sight | None], str]) -> Callable[[Sight | None], None]:
+    last = ""
+
+    def show(sight: Sight | None) -> None:
+        nonlocal last
+        if (text := words(sight)) != last:
+            print(text, flush=True)
+        last = text
+
+    return show
+
+
+def picture(sight: Sight, *, now: float) -> str:
+    """Tables for people. ``now`` in epoch seconds."""
+    parts = [table([MODELS, *(_model(one, now) for one in sight.models)]) if sight.models else "No model is loaded."]
+    if sight.downloads:
+        parts.append(table([DOWNLOADS, *(_download(one) for one in sight.downloads)]))
+    return "\n\n".join(parts)
+
+
+def _model(one: Json, now: float) -> tuple[str, ...]:
+    queued = f", {one['queued']} queued" if one["queued"] else ""
+    return (
+        one["id"],
+        one["state"],
+        one["runtime"] or "-",
+        one["device"] or "-",
+        size(one["memory_bytes"]) if one["memory_bytes"] else "-",
+        str(one["context_length"] or "-"),
+        f"{one['leases']}{queued}",
+        _until(one, now),
+    )
+
+
+def _until(one: Json, now: float) -> str:
+    """When it goes by itself."""
+    if one["problem"]:
+        return str(one["problem"])
+    if one["state"] != "ready":
+        return "-"
+    if one["pinned"]:
+        return "pinned"
+    if one["leases"]:
+        return "in use"
+    if one["expires_at"] is None:
+        return "for ever"
+    return f"{about(one['expires_at'] - now)} from now" if one["expires_at"] > now else "now"
+
+
+def _download(one: Json) -> tuple[str, ...]:
+    moving = one["state"] == "downloading"
+    return (
+        one["name"],
+        one["state"],
+        percent(one["bytes_done"], one["bytes_total"]),
+        size(one["bytes_total"]),
+        f"{size(one['rate'])}/s" if moving and one["rate"] else "-",
+        duration(one["eta_seconds"]) if moving and one["eta_seconds"] is not None else "-",
+        one["note"] or "",
+    )

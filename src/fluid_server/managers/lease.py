@@ -1,0 +1,100 @@
+"""The right to use a loaded model now, and what is counted while it is used."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+from fluid_server.errors import FluidError
+from fluid_server.managers.slot import Slot
+from fluid_server.managers.visitor import Visitor
+from fluid_server.metrics import Metrics
+from fluid_server.types import Ability, Done, Event, ModelInfo, ModelSpec, Request, TextPiece, Usage
+from fluid_server.workers.handle import WorkerHandle
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to use a loaded model now. As long as it is held, the model stays."""
+
+    spec: ModelSpec
+    info: ModelInfo
+    _handle: WorkerHandle
+    _slot: Slot
+    _visitor: Visitor
+    _metrics: Metrics
+
+    async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
+        """The answer's events in batches. Errors: the request's failure, or DeadlineExceeded; leaving cancels it."""
+        watch = _Stopwatch(self._metrics, self.spec.id, self._visitor.started)
+        self._visitor.activity = lambda: "generating"
+        running = self._handle.run(request, timeout=self._visitor.remaining, too_late=self._visitor.too_late)
+        async with aclosing(running) as batches:
+            async for events in batches:
+                watch.see(events)
+                if isinstance(events[-1], Done):
+                    self._slot.proved()
+                yield events
+
+
+class _Stopwatch:
+    """Measures one answer as its batches come by."""
+
+    def __init__(self, metrics: Metrics, model: str, started: float) -> None:
+        self._metrics = metrics
+        self._model = model
+        self._started = started
+        self._gaps = metrics.inter_token_seconds.labels(model)
+        self._last: float | None = None
+
+    def see(self, events: list[Event]) -> None:
+        if pieces := _most_of_one_choice(events):
+            self._text(pieces, time.monotonic())
+        if isinstance(last := events[-1], Done):
+            self._count(last.usage)
+
+    def _text(self, pieces: int, now: float) -> None:
+        """Pieces that come together, since nobody took them sooner, came one by one in the time since the last."""
+        if self._last is None:
+            self._metrics.first_token_seconds.labels(self._model).observe(now - self._started)
+        else:
+            for _ in range(pieces):
+                self._gaps.observe((now - self._last) / pieces)
+        self._last = now
+
+    def _count(self, usage: Usage) -> None:
+        self._metrics.prompt_tokens.labels(self._model).inc(usage.prompt_tokens)
+        self._metrics.cached_tokens.labels(self._model).inc(usage.cached_tokens)
+        self._metrics.completion_tokens.labels(self._model).inc(usage.completion_tokens)
+        self._metrics.audio_seconds.labels(self._model).inc(usage.audio_seconds)
+
+
+def _most_of_one_choice(events: list[Event]) -> int:
+    """Choices are generated side by side: a step brings each of them a piece."""
+    return max(Counter(event.choice for event in events if isinstance(event, TextPiece)).values(), default=0)
+
+
+@contextmanager
+def measured(metrics: Metrics, model: str, ability: Ability, visitor: Visitor) -> Generator[None, None, None]:
+    """Count a request and its outcome, from the visitor's arrival to the end of this block."""
+    try:
+        yield
+    finally:
+        metrics.requests.labels(model, ability, _outcome(sys.exception())).inc()
+        metrics.request_seconds.labels(model, ability).observe(time.monotonic() - visitor.started)
+
+
+def _outcome(error: BaseException | None) -> str:
+    match error:
+        case None:
+            return "ok"
+        case FluidError():
+            return error.code or "server_error"
+        case asyncio.CancelledError() | GeneratorExit():
+            return "cancelled"
+    return "internal_error"
