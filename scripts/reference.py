@@ -111,9 +111,9 @@ WRITING = """\
 | --- | --- | --- | --- |
 | yes or no | `--warm-up`, `--no-warm-up` | `FLUID_WARM_UP=false` | `warm_up = false` |
 | size | `--max-memory 8GB`; `GiB` counts in 1024s | `FLUID_MAX_MEMORY=8GB` | `max_memory = "8GB"` |
-| list | the flag once for each entry | JSON: `FLUID_ALLOWED_HOSTS='["ai.example"]'` \
+| list | the flag once for each entry | commas: `FLUID_ALLOWED_HOSTS=ai.example,b.example` \
 | `allowed_hosts = ["ai.example"]` |
-| pairs | `--openvino KEY=VALUE`, once for each | JSON: `FLUID_OPENVINO='{"KEY": "VALUE"}'` \
+| pairs | `--openvino KEY=VALUE`, once for each | commas: `FLUID_OPENVINO=KEY=VALUE,KEY=VALUE` \
 | `openvino = {KEY = "VALUE"}` |
 | number, text, folder | `--port 9000` | `FLUID_PORT=9000` | `port = 9000` |"""
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import sys
 
+INTERRUPTED = 130
+
 
 def main() -> int:
+    """Run what was typed. Ctrl-C ends it without a word also where nothing else looks after that: during imports."""
+    try:
+        return _run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run() -> int:
     """Run the command line; ``worker`` and ``probe`` are how the server starts itself and stay light."""
     verb = sys.argv[1:2]
     if verb == ["worker"]:

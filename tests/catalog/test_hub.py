@@ -190,7 +190,15 @@ def test_a_busy_hub_says_when_to_come_back(hub: HubServer, status: int, headers:
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>Log in to the hotel</html>", b"[]", b"{}", b'{"id": "a/b"}', b'{"id": "a/b", "sha": "main"}', b"\xff"],
+    [
+        b"<html>Log in to the hotel</html>",
+        b"[]",
+        b"{}",
+        b'{"id": "a/b"}',
+        b'{"id": "a/b", "sha": "main"}',
+        b"\xff",
+        b"[" * 200_000,
+    ],
 )
 def test_something_else_answers_instead_of_the_hub(hub: HubServer, body: bytes) -> None:
     hub.faults.append(Fault(at=API, status=200, body=body))
@@ -254,6 +262,26 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(deaf: socket.socket) -> No
     with pytest.raises(Interrupted, match="no bytes came for"):
         get(BIG, stall=1.0)
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "hub")
+
+
+def about(**told: Any) -> Fault:
+    """The Hub's answer to the next question for a listing."""
+    file = {"rfilename": "a.json", "size": 5, "blobId": "b" * 40}
+    answer = {"id": "Own/G", "sha": "a" * 40, "siblings": [{**file, **told}]}
+    return Fault(at=API, status=200, body=json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize(("asked", "spelt"), [("own/g", "Own/G"), ("Own/G", "Own/G"), ("own/moved", "own/moved")])
+def test_a_repository_is_called_as_the_hub_spells_it(hub: HubServer, asked: str, spelt: str) -> None:
+    hub.faults.append(about())
+    assert asyncio.run(listing(asked)).repo == spelt
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 10**400])
+def test_a_size_that_no_file_has_is_refused(hub: HubServer, size: int) -> None:
+    hub.faults.append(about(size=size))
+    with pytest.raises(HubError, match="does not answer like the Hub"):
+        asyncio.run(listing("own/g"))
 
 
 def test_a_listing_can_be_cancelled(deaf: socket.socket) -> None:

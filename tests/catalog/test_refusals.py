@@ -46,6 +46,15 @@ def test_each_refusal_says_what_to_do(
     assert (error.retry_after is not None) == (status in (429, 503))
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, "GatedRepo"), (404, "RevisionNotFound"), (403, ""), (503, "")])
+def test_what_stands_before_the_host_stays_secret(status: int, code: str) -> None:
+    secret = Asked(endpoint="http://joe:s3cret@hub.test/x", token=True, repo="a/b", revision="dev")
+    for error in (refusal(secret, status, {"x-error-code": code}), unreachable(secret, "it does not answer")):
+        assert "hub.test/x" in error.message
+        assert "s3cret" not in error.message
+        assert "joe" not in error.message
+
+
 def test_not_being_reached_is_said_with_its_reason() -> None:
     error = unreachable(asked(token=False), "the connection is refused")
     assert "hub.test) cannot be reached: the connection is refused." in error.message

@@ -139,6 +139,84 @@ def test_a_broken_model_can_go(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
+@pytest.mark.parametrize("below", ["more", "voices", "more/deeper"])
+def test_of_an_openvino_folder_with_other_weights_only_its_own_files_go(tmp_path: Path, below: str) -> None:
+    home = Path(shutil.copytree(OPENVINO, tmp_path / "llm" / "ov"))
+    (home / below).mkdir(parents=True)
+    shutil.copy(GGUF / Q8, home / below / "big.gguf")
+    shutil.copy(GGUF / Q8, home / "beside.gguf")
+    gone(tmp_path, "ov")
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"big.gguf", "beside.gguf"}
+
+
+def test_an_openvino_folder_goes_with_what_is_no_model(tmp_path: Path) -> None:
+    home = Path(shutil.copytree(OPENVINO, tmp_path / "llm" / "ov"))
+    (home / "pictures").mkdir()
+    (home / "pictures" / "logo.png").write_bytes(b"x")
+    (home / "tokenizer.json.part").write_bytes(b"x")
+    gone(tmp_path, "ov")
+    assert names(tmp_path) == {"llm"}
+
+
+def test_an_image_pipeline_keeps_to_its_parts(tmp_path: Path) -> None:
+    home, other = tmp_path / "images" / "sd", tmp_path / "images" / "other"
+    for folder in (home / "unet", home / "more", other):
+        folder.mkdir(parents=True)
+        (folder / "openvino_model.xml").write_text("", encoding="utf-8")
+    (home / "model_index.json").write_text(json.dumps({"unet": ["x", "y"], "../other": []}), encoding="utf-8")
+    specs = scan(tmp_path)
+    assert set(plan(find(specs, "sd"), specs, tmp_path).paths) == {
+        home / "model_index.json",
+        home / "unet" / "openvino_model.xml",
+    }
+
+
+def test_a_qnn_model_keeps_to_its_chipsets(tmp_path: Path) -> None:
+    home = tmp_path / "whisper" / "npu"
+    for place in ("SM8650/encoder/model.onnx", "SM8650/decoder/model.onnx", "SM8650/decoder/weights.bin"):
+        (home / place).parent.mkdir(parents=True, exist_ok=True)
+        (home / place).write_bytes(b"x")
+    specs = scan(tmp_path)
+    assert plan(find(specs, "npu"), specs, tmp_path).paths == (home,)
+    (home / "more").mkdir()
+    shutil.copy(GGUF / Q8, home / "more")
+    gone(tmp_path, "npu")
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {Q8}
+
+
+def test_a_folder_that_nobody_looked_into_is_left_to_people(tmp_path: Path) -> None:
+    deep = tmp_path / "1" / "2" / "3" / "4" / "5"
+    deep.mkdir(parents=True)
+    shutil.copy(GGUF / Q8, deep)
+    with pytest.raises(InvalidRequest, match="by hand"):
+        gone(tmp_path, "4")
+    assert (deep / Q8).is_file()
+
+
+def test_what_looks_nothing_like_a_model_is_left_to_people(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="looks like a model: look at it and remove it by hand"):
+        gone(tmp_path, "notes")
+    assert (tmp_path / "notes" / "thesis.txt").is_file()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "x.gguf.part", ".fluid.json"])
+def test_the_remains_of_a_model_can_go(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "llm" / "half"
+    home.mkdir(parents=True)
+    (home / name).write_bytes(b"{}")
+    specs = scan(tmp_path)
+    removal = plan(find(specs, "half"), specs, tmp_path)
+    assert (removal.paths, removal.files, removal.bytes) == ((home,), 1, 2)
+
+
+def test_of_an_owner_with_a_file_of_its_own_the_models_stay(tmp_path: Path) -> None:
+    shutil.copytree(OPENVINO, tmp_path / "own" / "ov")
+    shutil.copy(GGUF / Q8, tmp_path / "own")
+    assert gone(tmp_path, "own") == ["ov"]
+
+
 def test_what_is_built_in_cannot_go(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="built in"):
         plan(echo_spec(), (echo_spec(),), tmp_path)

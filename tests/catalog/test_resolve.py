@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fluid_server.catalog.resolve import resolve
+from fluid_server.catalog.resolve import meant, resolve
 from fluid_server.errors import ModelFailed, ModelNotFound
 from fluid_server.types import Format, Kind, ModelSpec
 
@@ -82,8 +82,8 @@ def test_an_unknown_name_gets_a_hint() -> None:
         resolve(SPECS, "qwen3-8b")
     assert caught.value.param == "model"
     assert "There is no model 'qwen3-8b'. Did you mean 'Qwen3-8B-ov'?" in caught.value.message
-    assert "`GET /v1/models`" in caught.value.message
-    assert "`fluid-server list`" in caught.value.message
+    assert "GET" not in caught.value.message
+    assert "'fluid-server list'" in caught.value.message
 
 
 def test_at_most_three_close_names_are_offered() -> None:
@@ -95,7 +95,7 @@ def test_at_most_three_close_names_are_offered() -> None:
 
 @pytest.mark.parametrize("name", ["gpt-4o", "", "single:Q8_0", ":", ":latest", "/"])
 def test_nothing_close_means_no_guess(name: str) -> None:
-    with pytest.raises(ModelNotFound, match=r"list` shows what is there"):
+    with pytest.raises(ModelNotFound, match=r"list' shows what is there"):
         resolve(SPECS, name)
 
 
@@ -137,3 +137,19 @@ def test_a_broken_model_says_what_is_wrong() -> None:
         "Model 'broken' cannot be used: openvino_model.bin is missing: download the model again."
     )
     assert (caught.value.param, caught.value.retry_after) == ("model", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("repo", ["repo:F16", "repo:Q8_0"]),
+        ("Owner/Repo:latest", ["repo:F16", "repo:Q8_0"]),
+        ("repo:F16", []),
+        ("owner/repo:F16", []),
+        ("single", []),
+        ("owner/single", ["single"]),
+        ("nope", []),
+    ],
+)
+def test_what_a_name_without_a_quantisation_may_mean(name: str, ids: list[str]) -> None:
+    assert [spec.id for spec in meant(SPECS, name)] == ids

@@ -199,6 +199,22 @@ def test_a_model_is_not_looked_into(write_gguf: WriteGguf, write_ir: WriteIr, tm
     assert list(found(tmp_path)) == ["m"]
 
 
+def test_a_file_in_an_owners_folder_hides_no_model(write_gguf: WriteGguf, write_ir: WriteIr, tmp_path: Path) -> None:
+    write_gguf("own/my.gguf")
+    write_gguf("own/g/x.gguf")
+    write_ir("own/ov", "openvino_model", inputs=["beam_idx"])
+    (tmp_path / "own" / "notes").mkdir()
+    specs = found(tmp_path)
+    assert {name: spec.aliases for name, spec in specs.items()} == {"own": (), "g": ("own/g",), "ov": ("own/ov",)}
+
+
+@needs_links
+def test_a_circle_below_a_file_ends(write_gguf: WriteGguf, tmp_path: Path) -> None:
+    home = write_gguf("own/my.gguf").parent
+    (home / "again").symlink_to(home, target_is_directory=True)
+    assert list(found(tmp_path)) == ["own"]
+
+
 @pytest.mark.parametrize("name", ["cache/m/x.gguf", ".hidden/m/x.gguf", "m.incomplete/x.gguf", ".x.gguf"])
 def test_what_is_no_concern_of_ours_is_skipped(write_gguf: WriteGguf, tmp_path: Path, name: str) -> None:
     write_gguf(name)

@@ -43,6 +43,8 @@ CLUTTER = {"README.md": 10, ".gitattributes": 5, "LICENSE": 9, "images/logo.png"
         ("owner/repo@refs/pr/1/a.gguf", Wanted(repo="owner/repo", revision="refs/pr/1", file="a.gguf")),
         ("https://huggingface.co/owner/repo", Wanted(repo="owner/repo")),
         ("https://huggingface.co/owner/repo/", Wanted(repo="owner/repo")),
+        ("https://huggingface.co/owner/repo#top", Wanted(repo="owner/repo")),
+        ("owner/repo/", Wanted(repo="owner/repo")),
         ("hf.co/owner/repo:Q4_K_M", Wanted(repo="owner/repo", quantization="Q4_K_M")),
         ("https://huggingface.co/owner/repo/tree/dev", Wanted(repo="owner/repo", revision="dev")),
         ("huggingface.co/owner/repo/blob/main/a.gguf?download=true", Wanted(repo="owner/repo", file="a.gguf")),
@@ -56,7 +58,7 @@ def test_a_name_is_read(name: str, wanted: Wanted) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", "repo", "owner/", "/repo", "/owner/repo", "owner/repo/", "owner//repo", "C:/models/x.gguf", "C:\\x.gguf",
+        "", "repo", "owner/", "/repo", "/owner/repo", "owner//repo", "C:/models/x.gguf", "C:\\x.gguf",
         "owner/repo:", "owner/repo@", "owner/repo:Q4:Q5", "owner/repo:Q4/x.gguf", "owner/repo/x.gguf:Q4",
         "owner/..", "../repo", "owner/repo/../x.gguf", "owner/repo/.x.gguf", "owner/repo/nul.gguf", "owner/re po",
         "owner/repo/a\\b.gguf", "owner/-repo", "owner/repo.git", "owner/re--po", "ow\u00e9r/repo", "owner/re\npo",
@@ -76,9 +78,9 @@ def test_what_is_no_name_gets_help(name: str) -> None:
         ("owner/repo/config.json", r"only \.gguf ones"),
         ("owner/repo@a..b", "branch, tag or commit"),
         ("owner/repo@dév", "branch, tag or commit"),
-        ("cache/repo", "cannot be kept here"),
-        ("owner/nul", "cannot be kept here"),
-        ("con/repo", "cannot be kept here"),
+        ("cache/repo", "'cache' is a reserved word"),
+        ("owner/nul", "'nul' is a reserved word"),
+        ("con.x/repo", "'con' is a reserved word"),
     ],
 )
 def test_what_cannot_be_had_gets_its_reason(name: str, help_: str) -> None:

@@ -16,7 +16,7 @@ import fluid_server
 from fluid_server.cli.announcement import FILE, Announcement, read
 from fluid_server.cli.discovery import is_own
 from tests.cli.program import ran, refused, told, well
-from tests.front_door import RunningServer
+from tests.front_door import OPENVINO, RunningServer
 
 
 def port_of(server: RunningServer) -> str:
@@ -87,6 +87,17 @@ def test_what_leads_to_another_machine_is_not_believed(tmp_path: Path) -> None:
 def test_what_leads_to_no_server_is_not_believed(tmp_path: Path, free_port: str) -> None:
     announce(tmp_path, f"http://127.0.0.1:{free_port}", os.getpid())
     assert told("list", "--model-path", str(tmp_path), folder=tmp_path) == []
+
+
+def test_a_server_that_lives_and_is_silent_is_not_passed_over(models: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        announce(models, url, os.getpid())
+        said = refused("rm", OPENVINO, "-y", "--model-path", str(models), folder=models.parent)
+    assert f"The server at {url} (process {os.getpid()}) does not answer. End it, or wait." in said
+    assert (models / "llm" / OPENVINO).is_dir()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"url": 1}', '{"url": "x", "pid": "many", "version": ""}', "\x00"])

@@ -9,7 +9,7 @@ import pytest
 
 from fluid_server.catalog.presets import PRESETS
 from fluid_server.cli.main import main
-from tests.cli.program import WINDOWS, started, told, well
+from tests.cli.program import ON_A_TERMINAL, WINDOWS, Terminal, started, told, well
 from tests.front_door import ECHO, LANGUAGE_MODELS, PATIENCE, WHISPER
 
 ALL = [*LANGUAGE_MODELS, WHISPER]
@@ -106,3 +106,13 @@ def test_nobody_minds_who_stops_reading(models: Path) -> None:
         listing.stdout.close()
         assert listing.stderr.read() == ""
         assert listing.wait(PATIENCE) == 1
+
+
+@ON_A_TERMINAL
+def test_what_can_be_fetched_on_a_narrow_terminal(tmp_path: Path) -> None:
+    terminal = Terminal("list", "--available", folder=tmp_path, env={"COLUMNS": "60"})
+    assert terminal.end() == 0
+    lines = terminal.shown.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[1].split()[:2] == ["NAME", "HERE"]
+    assert terminal.shown.split()[-3:] == ["fluid-server", "pull", "NAME"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -70,6 +71,37 @@ def test_without_a_server(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("No server runs.")
     assert told("ps", *where, folder=tmp_path) == []
+
+
+@CTRL_C
+def test_ctrl_c_without_a_server_says_nothing_of_one(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = str(silent.getsockname()[1])
+        with started("load", "x", "--port", port, folder=tmp_path) as load:
+            client, _ = silent.accept()
+            assert interrupted(load) == (130, "", "")
+            client.close()
+
+
+@CTRL_C
+def test_ctrl_c_of_a_load_says_how_to_end_it(tmp_path: Path) -> None:
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+        port = str(slow.getsockname()[1])
+        with started("load", "x", "--port", port, folder=tmp_path) as load:
+            client, _ = slow.accept()
+            assert client.recv(65536).startswith(b"GET / ")
+            body = b'{"name": "Fluid Server"}'
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+            client.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            assert client.recv(65536).startswith(b"POST /v1/models/x/load ")
+            code, _, err = interrupted(load)
+            client.close()
+    assert code == 130
+    assert err.endswith(f"To end that: fluid-server unload x --host 127.0.0.1 --port {port}\n")
 
 
 @ON_A_TERMINAL

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fluid_server.catalog.presets import preset
 from fluid_server.cli.main import main
 from fluid_server.cli.verbs import VERBS
 from fluid_server.config import ServerConfig
+from tests.cli.program import CTRL_C
 from tests.front_door import RunningServer, clean_environment, command, until
 
 
@@ -146,6 +148,26 @@ def test_a_broken_setting_in_a_real_process(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "fluid-server: The configuration file has unknown settings: prot.\n"
+
+
+@CTRL_C
+@pytest.mark.parametrize("verb", ["ps", "pull"])
+def test_ctrl_c_during_the_imports_says_nothing(tmp_path: Path, verb: str) -> None:
+    program = f"""
+import sys, os, signal
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fluid_server.cli.{verb}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Slow())
+sys.argv = ["fluid-server", "{verb}", "owner/repo"][:2 if "{verb}" == "ps" else 3]
+from fluid_server.__main__ import main
+sys.exit(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=clean_environment(), capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
 def test_it_serves_with_json_logs_and_ends_well(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def drawn(download: Download, width: int = 120) -> list[str]:
 
 
 def test_a_bar_for_what_is_coming_a_line_for_the_rest_and_the_whole() -> None:
-    file, others, whole = drawn(GOING)
+    others, file, whole = drawn(GOING)
     assert file.startswith("weights.gguf")
     assert file.rstrip().endswith("500.0 MB of 2.0 GB")
     assert others.strip() == "1 of 3 files are here"
@@ -51,7 +51,7 @@ def test_a_bar_for_what_is_coming_a_line_for_the_rest_and_the_whole() -> None:
 def test_a_hundred_small_files_are_one_line() -> None:
     many = tuple(FileProgress(path=f"{number}.json", size=10, done=10) for number in range(100))
     lines = drawn(replace(GOING, files=(*GOING.files, *many)))
-    assert [text.strip() for text in lines[1:2]] == ["101 of 103 files are here"]
+    assert [text.strip() for text in lines[:1]] == ["101 of 103 files are here"]
     assert len(lines) == 3
 
 
@@ -63,8 +63,20 @@ def test_a_note_has_a_line_of_its_own() -> None:
 def test_all_figures_are_seen(width: int) -> None:
     long = replace(GOING, name="an-owner-with-a-long-name/and-a-repository-with-another", eta_seconds=7440.0)
     whole = drawn(long, width)[-1].rstrip()
-    assert whole.startswith("an-owner-wi")
+    assert whole.startswith("an-owner")
     assert whole.endswith("500.0 MB of 2.0 GB  25.0 MB/s, 2 h 4 min left")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_parts_of_a_file_are_told_apart(width: int) -> None:
+    parts = tuple(
+        FileProgress(path=f"Q4/Qwen3-235B-A22B-Instruct-Q4_K_M-0000{part}-of-00003.gguf", size=100, done=50)
+        for part in (1, 2, 3)
+    )
+    others, *files, _ = drawn(replace(GOING, files=parts), width)
+    assert others.strip() == "0 of 3 files are here"
+    assert [text.partition("%")[0][:40].count(f"{part}") > 0 for part, text in enumerate(files, 1)] == [True] * 3
+    assert len({text.split("━")[0] for text in files}) == 3
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

@@ -115,6 +115,24 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(folder: Path, env: Mapping[s
     assert hub.sent_ranges(FILE)[-1][0] > 2_000_000
 
 
+@CTRL_C
+def test_a_paused_download_is_seen_and_can_be_given_up(folder: Path, env: Mapping[str, str], hub: HubServer) -> None:
+    hold = hub.hold(FILE, after=3_000_000)
+    with started("pull", REPO, folder=folder, env=env) as pull:
+        assert hold.reached.wait(PATIENCE)
+        until(lambda: _bytes_here(folder) > 2_000_000)
+        assert "downloading" in well("ps", folder=folder)
+        assert "Another fluid-server program" in refused("rm", REPO, "-y", folder=folder)
+        interrupted(pull)
+    for verb in ("ps", "list"):
+        assert f"{REPO}  paused" in well(verb, folder=folder)
+    assert [one["state"] for one in told("ps", folder=folder)] == ["paused"]
+    said = well("rm", REPO, "-y", folder=folder)
+    assert said.startswith(f"Deleted the unfinished download of {REPO} (")
+    assert list((folder / "models" / ".downloads").glob("*")) == []
+    assert "There is no model" in refused("rm", REPO, "-y", folder=folder)
+
+
 def _bytes_here(folder: Path) -> int:
     parts = (folder / "models" / ".downloads").glob("*/files/*.part")
     return sum(part.stat().st_size for part in parts)
@@ -187,6 +205,23 @@ def test_ctrl_c_pauses_it_in_the_server_too(folder: Path, server: RunningServer,
     assert "paused" in well("ps", folder=folder)
     well("pull", REPO, folder=folder)
     assert hub.sent_ranges(FILE)[-1][0] > 2_000_000
+
+
+@CTRL_C
+def test_ctrl_c_does_not_pause_what_somebody_else_started(folder: Path, server: RunningServer, hub: HubServer) -> None:
+    hold = hub.hold(FILE, after=1_000_000)
+    httpx.post(f"{server.base_url}/models/pull", json={"model": REPO}).raise_for_status()
+    assert hold.reached.wait(PATIENCE)
+    with started("pull", REPO, "--json", folder=folder) as pull:
+        assert pull.stdout is not None
+        assert pull.stdout.readline()
+        code, _, err = interrupted(pull)
+    assert code == 130
+    assert f"{REPO} goes on in the server." in err
+    assert [one["state"] for one in downloads(server)] == ["downloading"]
+    assert f"{REPO}  downloading" in well("list", folder=folder)
+    assert "Deleted the unfinished download" in well("rm", REPO, "-y", folder=folder)
+    assert [one["state"] for one in downloads(server)] == ["cancelled"]
 
 
 def test_somebody_else_cancels_it(folder: Path, server: RunningServer, hub: HubServer) -> None:

@@ -92,3 +92,16 @@ def test_a_model_of_a_server_with_another_folder(served: Path, tmp_path: Path) -
     shown = well("show", OPENVINO, "--port", port, "--model-path", str(tmp_path), folder=tmp_path)
     assert shown.startswith(OPENVINO)
     assert "Files" not in shown
+
+
+def test_a_known_model_that_is_not_here(models: Path) -> None:
+    shown = well("show", "qwen3-4b", folder=models.parent)
+    assert shown.startswith("qwen3-4b is not here. Fetch it with: fluid-server pull qwen3-4b\n")
+    assert "Licence" in shown
+    assert told("show", "qwen3-4b", folder=models.parent)["model"] is None
+    assert "fluid-server pull qwen3-4b" in refused("show", "qwen3-4b", "--template", folder=models.parent)
+
+
+def test_a_known_model_that_a_server_does_not_have(served: Path) -> None:
+    assert "qwen3-4b is not here" in well("show", "Qwen3-4B", folder=served)
+    assert "GET" not in refused("show", "nope", folder=served)

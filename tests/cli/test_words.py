@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fluid_server.cli.words import about, duration, percent, repeated, size, table
+from fluid_server.cli.words import about, duration, percent, repeated, shortened, size, table
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,10 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 def test_a_name_is_repeated_without_what_would_move_a_cursor() -> None:
     assert repeated("a\x1b[2Jb") == "a?[2Jb"
     assert len(repeated("x" * 500)) == 61
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"), [("abcdef", 6, "abcdef"), ("abcdefgh", 6, "abc…gh"), ("abcdefgh", 1, "…"), ("", 0, "")]
+)
+def test_a_name_is_cut_in_the_middle(text: str, width: int, short: str) -> None:
+    assert shortened(text, width) == short

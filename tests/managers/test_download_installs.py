@@ -148,6 +148,45 @@ def test_a_paused_download_of_an_older_commit_goes_on_with_the_newer_one(hub: Hu
     assert hub.sent_ranges(F16)[1:] == [(0, SIZE)]
 
 
+@pytest.mark.parametrize("added", [{"chat_template.jinja": b"{{ x }}"}, {}])
+def test_a_paused_download_goes_on_though_small_files_came_or_went(
+    hub: HubServer, tmp_path: Path, added: dict[str, bytes]
+) -> None:
+    weights = {F16: (GGUF / F16).read_bytes()}
+
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            old = await half(made, hub)
+            await made.manager.pause(old.id)
+            hub.add(BIG, {**weights, **added})
+            new = await made.fetch(f"{BIG}:F16")
+            assert (new.id, new.state) == (old.id, COMPLETED)
+            assert made.left() == []
+
+    run(work())
+    assert hub.sent_bytes(F16) == SIZE
+    assert files_of(tmp_path / BIG).keys() == {F16, ".fluid.json", *added}
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_a_model_that_is_broken_is_repaired(hub: HubServer, tmp_path: Path, end: bool) -> None:
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            await made.fetch(f"{BIG}:F16")
+            with (tmp_path / BIG / F16).open("r+b") as file:
+                file.write(bytes(10))
+            job = await half(made, hub)
+            if not end:
+                assert (await made.end(job.id)).state is COMPLETED
+        async with bench(tmp_path) as made:
+            if end:
+                assert (await made.end(job.id)).state is COMPLETED
+            assert [spec.problem for spec in await made.library.specs()] == [None]
+
+    run(work())
+    assert is_copy(tmp_path / BIG, GGUF, F16)
+
+
 def test_another_revision_of_what_is_being_fetched_is_refused(hub: HubServer, tmp_path: Path) -> None:
     hub.add(TINY, {**files_of(OPENVINO), "config.json": b"{}"}, branch="v2")
     hub.hold(WEIGHTS, after=1000)
@@ -213,7 +252,7 @@ def test_a_model_in_use_is_left_whole_and_resuming_installs_the_new_one(
                 patch.setattr(Path, "replace", replace_)
                 broken = await made.fetch(TINY)
             assert (broken.state, broken.error_code) == (FAILED, "conflict")
-            assert "Unload the model, then resume" in (broken.error_message or "")
+            assert "Unload the model, then pull it again" in (broken.error_message or "")
             assert str(tmp_path) not in (broken.error_message or "")
             assert is_copy(tmp_path / TINY, OPENVINO)
             hub.requests.clear()

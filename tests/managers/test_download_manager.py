@@ -127,6 +127,52 @@ def test_a_name_that_cannot_be_is_refused(hub: HubServer, tmp_path: Path) -> Non
     assert not content_requests(hub)
 
 
+def test_a_short_name_is_answered_by_what_is_known_and_what_is_here(hub: HubServer, tmp_path: Path) -> None:
+    shutil.copytree(OPENVINO, tmp_path / "llm" / "fluid-tiny-ov")
+
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            with pytest.raises(InvalidRequest, match=r"'qwen3-4bx' is no known model. Did you mean .*'qwen3-4b"):
+                await made.manager.pull("qwen3-4bx")
+            done = await made.manager.pull("fluid-tiny-ov")
+            assert (done.state, done.model) == (COMPLETED, "fluid-tiny-ov")
+            assert await made.end(done.id) == done
+            assert made.left() == []
+
+    run(work())
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("way", ["fluid", TINY])
+def test_a_place_that_cannot_be_used_is_found_before_the_first_byte(hub: HubServer, tmp_path: Path, way: str) -> None:
+    (tmp_path / way).parent.mkdir(exist_ok=True)
+    (tmp_path / way).write_text("a file", encoding="utf-8")
+
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            with pytest.raises(Conflict, match=f"'{way}' in the models folder is a file"):
+                await made.manager.pull(TINY)
+            assert made.left() == []
+            (tmp_path / way).unlink()
+            assert (await made.fetch(TINY)).state is COMPLETED
+
+    run(work())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links want a right there")
+def test_a_link_to_nothing_is_named(hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / TINY).parent.mkdir()
+    (tmp_path / TINY).symlink_to(tmp_path / "nowhere")
+
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            with pytest.raises(Conflict, match=f"'{TINY}' in the models folder is a link to nothing"):
+                await made.manager.pull(TINY)
+
+    run(work())
+    assert not content_requests(hub)
+
+
 def claim(hub: HubServer, repo: str, path: str, size: int) -> None:
     hub.repositories[repo].files[path].claims["size"] = size
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import pytest
 from fluid_server.errors import (
     Conflict,
     DownloadNotFound,
+    FluidError,
     Offline,
 )
+from fluid_server.managers.download_job import failure_of
 from tests.hub_server import CDN, Fault, HubServer
 from tests.managers.downloads import (
     BIG,
@@ -257,7 +261,7 @@ def test_a_cancel_that_was_cut_short_is_finished_at_the_start(hub: HubServer, tm
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "[]", "null", '{"version": 99}', '{"version": 1}',
+        "", "{", "[" * 100_000, "[]", "null", '{"version": 99}', '{"version": 1}',
         '{"version": 1, "name": "a/b", "folder": "../x", "repo": "a/b", "revision": "r", "files": []}',
     ],
 )  # fmt: skip
@@ -276,6 +280,52 @@ def test_a_job_that_nobody_understands_is_left_alone(
     run(work())
     assert "dl-old cannot be read and is left alone" in caplog.text
     assert files_of(folder) == {"job.json": text.encode()}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": 5}, {"repo": None}, {"revision": None}, {"name": "\ud800"}, {"created": float("nan")}, {"error": [1]}],
+)
+def test_a_job_with_values_of_other_kinds_is_left_alone(hub: HubServer, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            job = await half(made, hub)
+        file = tmp_path / ".downloads" / job.id / "job.json"
+        file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **wrong}), encoding="utf-8")
+        async with bench(tmp_path) as made:
+            assert made.manager.downloads() == []
+            assert made.left() == [job.id]
+
+    run(work())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody can delete a file there that is open")
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_folder_of_downloads_that_was_deleted_is_made_anew(hub: HubServer, tmp_path: Path, by_name: bool) -> None:
+    async def work() -> None:
+        async with bench(tmp_path) as made:
+            job = await half(made, hub)
+            await made.manager.pause(job.id)
+            shutil.rmtree(tmp_path / ".downloads")
+            hub.hold(F16, after=HALF)
+            again = made.manager.pull(f"{BIG}:F16") if by_name else made.manager.resume(job.id)
+            assert (await again).state is QUEUED
+            async with bench(tmp_path) as other:
+                with pytest.raises(Conflict, match="Another fluid-server program"):
+                    await other.manager.pull(f"{BIG}:F16")
+            await made.manager.pause(job.id)
+            await made.manager.resume(job.id)
+            assert (await made.end(job.id)).state is COMPLETED
+            assert made.left() == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("code", ["download_damaged", "insufficient_disk_space", "repository_gated", "conflict"])
+def test_a_failure_comes_back_as_what_it_was(code: str) -> None:
+    error = failure_of(code, "text")
+    assert (error.code, error.message, type(error).code) == (code, "text", code)
+    assert type(failure_of("nobody_knows", "text")) is FluidError
 
 
 def test_an_order_of_an_unreadable_job_begins_anew_with_what_is_there(hub: HubServer, tmp_path: Path) -> None:

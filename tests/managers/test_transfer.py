@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import random
+import re
 import sys
 import threading
 from dataclasses import replace
@@ -179,10 +181,48 @@ def test_an_empty_file_needs_no_request(hub: HubServer, tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_server_in_trouble_is_asked_again_when_it_says(hub: HubServer, tmp_path: Path, status: int) -> None:
     hub.faults.append(Fault(F16, status=status, headers={"Retry-After": "0"}, times=2))
-    notes = fetched(tmp_path / F16, patience=Patience(retries=2, first=3600))  # its own pace would take too long
+    notes = fetched(tmp_path / F16, patience=replace(QUICK, stall=5))
     said = f"127.0.0.1 answered with the status {status}: trying again, try {{}} of 2"
     assert notes.notes == [said.format(1), said.format(2)]
     assert is_right(tmp_path / F16)
+
+
+def test_a_server_that_asks_for_no_wait_is_not_asked_at_once(hub: HubServer, tmp_path: Path) -> None:
+    hub.faults.append(Fault(F16, status=503, headers={"Retry-After": "0"}))
+
+    async def work() -> None:
+        notes = Notes()
+        task = asyncio.create_task(transfer(tmp_path / F16, notes, patience=Patience(first=3600, longest=3600)))
+        await notes.noted.wait()
+        assert re.search(r"trying again in \d{4} s, try 1 of 6$", notes.notes[0])
+        task.cancel()
+        await asyncio.wait((task,))
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.EROFS, "write-protected"),
+        (errno.EFBIG, "takes no file of that size.*--model-path"),
+        (errno.ENOTDIR, "file lies where a folder"),
+        (errno.ENOENT, "Pull it again to start over"),
+        (errno.EIO, "The disk failed"),
+    ],
+)
+def test_each_failure_of_the_disk_has_its_words(number: int, word: str) -> None:
+    told = disk.failure(OSError(number, os.strerror(number), "/secret/path"), "the download")
+    assert re.search(word, told.message)
+    assert "secret" not in told.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a file that is always full")
+def test_a_text_that_does_not_fit_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "job.json.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        disk.write_text(tmp_path / "job.json", "text")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_wait_that_the_server_asks_for_is_told(hub: HubServer, tmp_path: Path) -> None:
@@ -216,7 +256,7 @@ def test_what_cannot_be_retried_ends_it_at_once(hub: HubServer, tmp_path: Path) 
 def test_a_server_that_stops_sending_is_left_and_asked_anew(hub: HubServer, tmp_path: Path) -> None:
     hub.hold(F16, after=1_500_000)
     notes = fetched(tmp_path / F16, patience=replace(QUICK, stall=0.5))
-    assert notes.notes == ["no bytes came for 0 s: trying again"]
+    assert notes.notes == ["no bytes came for 0.5 s: trying again"]
     assert hub.sent_ranges(F16) == [(0, 1_500_000), (1_500_000, SIZE)]
     assert is_right(tmp_path / F16)
 

@@ -32,6 +32,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        scope.setdefault("state", {})["arrived"] = time.monotonic()
         request_id = request_id_of(Headers(scope=scope))
         status = CLIENT_CLOSED_REQUEST  # unless there is an answer
 

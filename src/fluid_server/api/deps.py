@@ -38,7 +38,8 @@ def _visitor(request: Request) -> Visitor:
     limits = [limit for limit in (own or None, _timeout(headers.get("x-request-timeout"))) if limit is not None]
     host = request.client.host if request.client else ""
     program = headers.get("x-client-id") or headers.get("user-agent") or ""
-    return Visitor(client=f"{host} {program}"[:MAX_CLIENT], timeout=min(limits, default=None))
+    arrived: float = request.state.arrived
+    return Visitor(client=f"{host} {program}"[:MAX_CLIENT], timeout=min(limits, default=None), started=arrived)
 
 
 def _timeout(header: str | None) -> float | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fluid_server.api.schemas.answers import DownloadBody, DownloadFile, ErrorDetail, ModelBody
 from fluid_server.catalog.presets import preset
 from fluid_server.managers.arrivals import ON_THE_WAY
+from fluid_server.managers.download_job import failure_of
 from fluid_server.managers.estimate import estimate
 from fluid_server.managers.memory import idle_since, memory_of
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -18,7 +19,7 @@ from fluid_server.types import Download, Format, Kind, ModelSpec
 
 def model_body(manager: RuntimeManager, spec: ModelSpec, *, download: str | None = None) -> ModelBody:
     """A model with what it is and what it is doing."""
-    slot = manager.slot(spec.id) or Slot(spec, keep_alive=manager.default_keep_alive)
+    slot = manager.slot_at(spec) or Slot(spec, keep_alive=manager.default_keep_alive)
     info = slot.info
     state = "downloading" if download else "broken" if spec.problem else str(slot.state)
     return ModelBody(
@@ -48,10 +49,11 @@ def model_body(manager: RuntimeManager, spec: ModelSpec, *, download: str | None
     )
 
 
-def arriving(manager: RuntimeManager) -> Iterator[ModelBody]:
+def arriving(manager: RuntimeManager, specs: Sequence[ModelSpec]) -> Iterator[ModelBody]:
     """The models that are on their way here, which no request can use yet."""
+    here = {name for spec in specs for name in (spec.id, *spec.aliases)}
     for download in manager.downloads.downloads():
-        if download.state in ON_THE_WAY:
+        if download.state in ON_THE_WAY and download.name not in here:
             known = preset(download.name)
             spec = ModelSpec(
                 id=download.name,
@@ -68,7 +70,8 @@ def download_body(download: Download) -> DownloadBody:
     """A download as it stands."""
     error = None
     if download.error_message is not None:
-        error = ErrorDetail(message=download.error_message, type="server_error", param=None, code=download.error_code)
+        failure = failure_of(download.error_code, download.error_message)
+        error = ErrorDetail(message=failure.message, type=failure.type, param=None, code=failure.code)
     return DownloadBody(
         id=download.id,
         name=download.name,

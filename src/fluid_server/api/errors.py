@@ -93,7 +93,12 @@ def body_of(error: FluidError) -> dict[str, Any]:
 
 
 def _body(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": _writable(message), "type": kind, "param": param and _writable(param), "code": code}}
+
+
+def _writable(text: str) -> str:
+    """Without the half characters that JSON can smuggle in and no answer can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def response_to(error: FluidError) -> Response:
@@ -101,6 +106,8 @@ def response_to(error: FluidError) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif isinstance(error, errors.Unavailable) and not isinstance(error, UNTIL_SOMETHING_CHANGES):
+        headers["Retry-After"] = "1"
     elif isinstance(error, UNTIL_SOMETHING_CHANGES):
         headers["x-should-retry"] = "false"  # OpenAI's clients would try twice more
     if isinstance(error, errors.ModelDownloading):
@@ -177,10 +184,11 @@ def explain(problems: Sequence[Any]) -> InvalidRequest:
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if kind == "extra_forbidden":
         return InvalidRequest(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+    said = str(problem["msg"]).removeprefix("Value error, ")  # pydantic's word for a check of ours
     value = json.dumps(problem.get("input"), ensure_ascii=False, default=str)
     shown = value if len(value) <= 60 else value[:57] + "..."
     code = "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value"
-    return InvalidRequest(f"Invalid '{param}': {problem['msg']} (got {shown}).", param=param, code=code)
+    return InvalidRequest(f"Invalid '{param}': {said} (got {shown}).", param=param, code=code)
 
 
 def _telling(problems: Sequence[Any]) -> Any:

@@ -59,7 +59,7 @@ async def health(manager: Manager) -> Health:
             python=platform.python_version(),
         ),
         runtimes={name: RuntimeState(**asdict(entry)) for name, entry in report.items()} if report else None,
-        models={spec.id: _model(manager.slot(spec.id), spec) for spec in await manager.library.specs()},
+        models={spec.id: _model(manager.slot_at(spec), spec) for spec in await manager.library.specs()},
     )
 
 

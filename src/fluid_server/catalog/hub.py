@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_PIECE = 1 << 20
+MAX_SIZE = 2**63 - 1
 CONNECT_TIMEOUT = 10.0
 LIBRARY = "fluid-server"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -118,7 +119,7 @@ async def listing(repo: str, revision: str = "main", *, timeout: float = 10) -> 
         async with asyncio.timeout(timeout):
             return await _in_thread(lambda: _list(access, asked, timeout))
     except TimeoutError:
-        raise unreachable(asked, f"it has not answered for {timeout:.0f} s") from None
+        raise unreachable(asked, f"it has not answered for {timeout:g} s") from None
 
 
 async def fetch(
@@ -183,8 +184,8 @@ def _access() -> _Access:
 
     if constants.is_offline_mode():
         raise Offline(
-            "HF_HUB_OFFLINE is set, so nothing is fetched from the Hub. Unset it and start the server again, "
-            "or put the model into the models folder by hand."
+            "HF_HUB_OFFLINE is set, so nothing is fetched from the Hub. Unset it in the environment of "
+            "fluid-server, or put the model into the models folder by hand."
         )
     try:
         headers = build_hf_headers(library_name=LIBRARY, library_version=__version__)
@@ -216,7 +217,7 @@ def _list(access: _Access, asked: Asked, timeout: float) -> Listing:
         raise unreachable(asked, why_not_reached(error)) from error
     except HFValidationError as error:
         raise RepositoryNotFound(f"'{asked.repo}' is no repository's name: it is like owner/name.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise HubError(
             f"What answers at {asked.host} does not answer like the Hub. Check HF_ENDPOINT, and whether the network "
             "wants a login first."
@@ -241,13 +242,18 @@ def _listing(repo: str, info: ModelInfo) -> Listing:
         raise ValueError("no commit")
     licences = (tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:"))
     files = tuple(_file(each) for each in info.siblings or ())
-    return Listing(repo=repo, revision=info.sha, files=files, licence=next(licences, None))
+    return Listing(repo=_spelt(repo, info.id), revision=info.sha, files=files, licence=next(licences, None))
+
+
+def _spelt(repo: str, own: str) -> str:
+    """A repository's name in the Hub's own letter case, so that other ones do not make it another model."""
+    return own if own.isascii() and own.lower() == repo.lower() else repo
 
 
 def _file(told: RepoSibling) -> RemoteFile:
     """The blob id of a file in LFS is that of its pointer and says nothing of the content."""
     size = told.lfs.size if told.lfs else told.size
-    if not isinstance(told.rfilename, str) or not isinstance(size, int) or size < 0:
+    if not isinstance(told.rfilename, str) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
         raise ValueError("no size")
     if told.lfs:
         return RemoteFile(path=told.rfilename, size=size, sha256=_matching(_SHA256, told.lfs.sha256))
@@ -285,7 +291,7 @@ def _connection(asked: Asked, stall: float) -> Generator[None, None, None]:
     except httpx2.ConnectTimeout as error:
         raise Interrupted(f"{asked.host} does not answer", unreachable=True) from error
     except httpx2.TimeoutException as error:
-        raise Interrupted(f"no bytes came for {stall:.0f} s") from error
+        raise Interrupted(f"no bytes came for {stall:g} s") from error
     except (httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise Interrupted(why_not_reached(error), unreachable=True) from error
     except httpx2.RequestError as error:

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 
 from fluid_server.errors import HubError, HubTokenRejected, HubUnreachable, RepositoryGated, RepositoryNotFound
 
-LOGIN = "set HF_TOKEN before the server starts, or run `hf auth login`"
+LOGIN = "set HF_TOKEN in the environment of fluid-server, or run `hf auth login`"
 REFUSED_FROM = 400
 RANGE_REFUSED = 416
 LONGEST_WAIT = 3600.0
@@ -38,9 +38,16 @@ class Asked:
     path: str | None = None
 
     @property
+    def address(self) -> str:
+        """The endpoint for people: a name and password before the host stay secret."""
+        scheme, mark, rest = self.endpoint.rpartition("://")
+        authority, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
+
+    @property
     def host(self) -> str:
-        """The Hub's address without what every address begins with."""
-        return self.endpoint.partition("://")[2] or self.endpoint
+        """The same without what every address begins with."""
+        return self.address.partition("://")[2] or self.address
 
 
 def may_pass(status: int) -> bool:
@@ -68,7 +75,7 @@ def refusal(asked: Asked, status: int, headers: Mapping[str, str]) -> HubError:
 
 def _not_found(asked: Asked) -> HubError:
     if asked.token:
-        hint = "or the token of this server may not see it. Check the name, and the token's permissions."
+        hint = "or the token that was shown may not see it. Check the name, and the token's permissions."
     else:
         hint = f"or it is private. Check the name; if it is private, {LOGIN}."
     return RepositoryNotFound(f"There is no repository '{asked.repo}' on the Hub ({asked.host}), {hint}")
@@ -77,7 +84,7 @@ def _not_found(asked: Asked) -> HubError:
 def _no_revision(asked: Asked) -> HubError:
     return RepositoryNotFound(
         f"Repository '{asked.repo}' has no revision '{asked.revision}'. Leave '@{asked.revision}' out to get its main "
-        f"branch, or look at {asked.endpoint}/{asked.repo} for the ones it has."
+        f"branch, or look at {asked.address}/{asked.repo} for the ones it has."
     )
 
 
@@ -87,9 +94,9 @@ def _no_file(asked: Asked) -> HubError:
 
 
 def _gated(asked: Asked) -> HubError:
-    whose = "with the account whose token this server has" if asked.token else f"and then {LOGIN}"
+    whose = "with the account whose token is used here" if asked.token else f"and then {LOGIN}"
     return RepositoryGated(
-        f"Repository '{asked.repo}' is gated: accept its terms at {asked.endpoint}/{asked.repo}, {whose}. "
+        f"Repository '{asked.repo}' is gated: accept its terms at {asked.address}/{asked.repo}, {whose}. "
         "Some authors let people in by hand, which takes time."
     )
 
@@ -99,7 +106,7 @@ def _who_are_you(asked: Asked) -> HubError:
         return _not_found(asked)
     return HubTokenRejected(
         "The Hub does not take the token that it was shown (HF_TOKEN, or the one of `hf auth login`): it is wrong or "
-        f"has expired. Make a new one at {asked.endpoint}/settings/tokens, or remove it: public models need none."
+        f"has expired. Make a new one at {asked.address}/settings/tokens, or remove it: public models need none."
     )
 
 
@@ -109,8 +116,8 @@ def _forbidden(asked: Asked) -> HubError:
             f"The Hub ({asked.host}), or a proxy before it, forbids '{asked.repo}'. Check the proxy's rules."
         )
     return HubTokenRejected(
-        f"The token of this server may not read '{asked.repo}'. "
-        f"Give it that permission at {asked.endpoint}/settings/tokens."
+        f"The token that was shown may not read '{asked.repo}'. "
+        f"Give it that permission at {asked.address}/settings/tokens."
     )
 
 

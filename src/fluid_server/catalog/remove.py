@@ -10,42 +10,49 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fluid_server.catalog.folder import UNFINISHED
+from fluid_server.catalog.openvino import MODEL_INDEX
+from fluid_server.catalog.qnn import HALVES
 from fluid_server.catalog.scan import CATEGORIES
 from fluid_server.errors import Conflict, InvalidRequest
 from fluid_server.types import Format, ModelSpec
 
 RECORD = ".fluid.json"  # what was fetched from where, beside the files
 TRASH = Path(".downloads")  # a hidden folder on the same disk
-WEIGHTS = {".gguf", ".xml", ".onnx", ".safetensors"}
+WEIGHTS = {".gguf", ".xml", ".bin", ".onnx", ".safetensors", ".pt", ".pth", ".ckpt", *UNFINISHED}
+TELLING = {RECORD, MODEL_INDEX, "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+VOICES = "voices"
 SPLIT = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What goes when ``model`` goes: whole folders, files and links, ``bytes`` on the disk in all."""
+    """What goes when ``model`` goes: whole folders, files and links; ``files`` and ``bytes`` in all."""
 
     model: str
     folder: Path
     paths: tuple[Path, ...]
+    files: int
     bytes: int
 
 
 def plan(spec: ModelSpec, specs: Sequence[ModelSpec], folder: Path) -> Removal:
     """What belongs to the model alone. ``specs`` are all models, ``folder`` is the models folder; nothing is changed.
 
-    Errors: InvalidRequest for the built-in model, and for files that lie outside the models folder; Conflict for what
-    cannot be looked at.
+    Errors: InvalidRequest for the built-in model, for files that lie outside the models folder, and for a folder that
+    may be no model at all; Conflict for what cannot be looked at.
     """
     if spec.format is Format.BUILTIN:
         raise InvalidRequest(f"'{spec.id}' is built in: it has no files that could be removed.", param="model")
     try:
         paths = tuple(_belongings(spec, specs, folder))
-        removal = Removal(spec.id, folder, paths, sum(_bytes(path) for path in paths))
+        sizes = [size for path in paths for size in _sizes(path)]
+        removal = Removal(spec.id, folder, paths, len(sizes), sum(sizes))
     except OSError as error:
         raise _in_the_way(spec.id, error) from error
     root = folder.resolve()
@@ -81,9 +88,37 @@ def _in_the_way(model: str, error: OSError) -> Conflict:
 
 
 def _belongings(spec: ModelSpec, specs: Iterable[ModelSpec], folder: Path) -> Iterator[Path]:
-    if spec.format is not Format.GGUF:
-        yield spec.path
-        return
+    if spec.format is Format.UNKNOWN:
+        yield _unknown(spec)
+    elif spec.format is Format.GGUF:
+        yield from _of_gguf(spec, specs, folder)
+    else:
+        yield from _of_folder(spec)
+
+
+def _unknown(spec: ModelSpec) -> Path:
+    """A folder that no layout owns: all of it, if it is the remains of a model. Errors: InvalidRequest."""
+    home = spec.path
+    if _is_link(home) or not home.is_dir():
+        return home
+    entries = list(home.iterdir())
+    if any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
+        why = "it has folders that nobody here looked into"
+    elif entries and not any(_is_telling(entry.name) for entry in entries):
+        why = "nothing in it looks like a model"
+    else:
+        return home
+    raise InvalidRequest(
+        f"'{spec.id}' is no model that this server knows, and {why}: look at it and remove it by hand.", param="model"
+    )
+
+
+def _is_telling(name: str) -> bool:
+    """Whether a file of that name is part of some model."""
+    return name.lower() in TELLING or name.startswith("openvino_") or Path(name).suffix.lower() in WEIGHTS
+
+
+def _of_gguf(spec: ModelSpec, specs: Iterable[ModelSpec], folder: Path) -> Iterator[Path]:
     home = spec.path.parent
     others = [other for other in specs if other.format is Format.GGUF and other.id != spec.id]
     beside = [other for other in others if other.path.parent == home]
@@ -96,6 +131,60 @@ def _belongings(spec: ModelSpec, specs: Iterable[ModelSpec], folder: Path) -> It
             yield file
 
 
+def _of_folder(spec: ModelSpec) -> Iterator[Path]:
+    """A folder that is the model. Where it holds weights of something else, only what its layout owns."""
+    home = spec.path
+    if _is_link(home):
+        yield home
+        return
+    folders = {home, *_parts_of_layout(spec)}
+    foreign = {file for file in _weights_below(home) if not _is_of_layout(file, spec, folders)}
+    if not foreign:
+        yield home
+        return
+    for place in sorted(folders):
+        yield from sorted(file for file in place.iterdir() if not file.is_dir() and file not in foreign)
+
+
+def _parts_of_layout(spec: ModelSpec) -> Iterator[Path]:
+    """The folders below a model's own that its layout has files in. Names that lead elsewhere are not followed."""
+    real = spec.path.resolve()
+    for name in _names_of_parts(spec):
+        part = spec.path / name
+        if part.is_dir() and part.resolve() == real / name:
+            yield part
+
+
+def _names_of_parts(spec: ModelSpec) -> Iterator[str]:
+    if spec.format is Format.QNN:
+        for half in spec.path.glob("*/*"):
+            if half.name in HALVES:
+                yield from (half.parent.name, f"{half.parent.name}/{half.name}")
+        return
+    yield VOICES
+    with suppress(OSError, ValueError, AttributeError):
+        for name in json.loads((spec.path / MODEL_INDEX).read_text(encoding="utf-8")).keys() | {"vae_encoder"}:
+            yield "vae_decoder" if name == "vae" else name
+
+
+def _is_of_layout(file: Path, spec: ModelSpec, folders: Collection[Path]) -> bool:
+    """Whether a weight file is one of the model's own."""
+    if file.parent not in folders:
+        return False
+    if spec.format is Format.QNN:
+        return file.parent.name in HALVES
+    name = Path(file.stem if file.suffix in UNFINISHED else file.name)
+    if name.suffix not in {".xml", ".bin"}:
+        return name.suffix.lower() not in WEIGHTS
+    return name.name.startswith("openvino_") or file.parent == spec.path / VOICES
+
+
+def _weights_below(home: Path) -> Iterator[Path]:
+    """What may be weights in a folder and in those below it, hidden ones left out."""
+    for pattern in ("*", "[!.]*/**/*"):
+        yield from (file for file in home.glob(pattern) if file.suffix.lower() in WEIGHTS and not file.is_dir())
+
+
 def _is_for_many(home: Path, folder: Path) -> bool:
     """Whether a folder is for many models, each a file: the models folder, and those that sort by kind."""
     return home == folder or (home.parent == folder and home.name in CATEGORIES)
@@ -103,7 +192,7 @@ def _is_for_many(home: Path, folder: Path) -> bool:
 
 def _whole(home: Path) -> Iterator[Path]:
     """A folder without any further model. Weights in folders below it were never looked at: they stay."""
-    if _is_link(home) or not any(file.suffix.lower() in WEIGHTS for file in home.glob("[!.]*/**/*")):
+    if _is_link(home) or all(file.parent == home for file in _weights_below(home)):
         yield home
     else:
         yield from sorted(file for file in home.iterdir() if not file.is_dir())
@@ -127,14 +216,15 @@ def _is_link(path: Path) -> bool:
     return False
 
 
-def _bytes(path: Path) -> int:
-    """What goes with it; a link has no bytes of its own."""
+def _sizes(path: Path) -> Iterator[int]:
+    """The bytes of each file that goes; a link has none of its own."""
     if _is_link(path):
-        return 0
-    if not path.is_dir():
-        return path.stat().st_size
-    files = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-    return sum(file.stat().st_size for file in files if not file.is_symlink())
+        yield 0
+    elif not path.is_dir():
+        yield path.stat().st_size
+    else:
+        files = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+        yield from (0 if file.is_symlink() else file.stat().st_size for file in files)
 
 
 def _all_or_nothing(paths: Iterable[Path], trash: Path) -> None:

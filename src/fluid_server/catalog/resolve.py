@@ -34,6 +34,15 @@ def find(specs: Sequence[ModelSpec], name: str) -> ModelSpec:
     return spec
 
 
+def meant(specs: Iterable[ModelSpec], name: str) -> list[ModelSpec]:
+    """All that a name without a quantisation may mean, where it is nobody's id: ``find`` takes the usual one."""
+    known = list(specs)
+    wanted = name.removesuffix(LATEST).casefold()
+    if any(wanted == spec.id.casefold() for spec in known):
+        return []
+    return [spec for spec in known if wanted in {each.casefold().partition(":")[0] for each in _names(spec)}]
+
+
 def _find(specs: Sequence[ModelSpec], name: str) -> ModelSpec | None:
     for wanted in dict.fromkeys((name, name.removesuffix(LATEST))):
         for matches in _MATCHERS:
@@ -96,7 +105,7 @@ def _not_found(specs: Sequence[ModelSpec], name: str) -> str:
     shown += "…" if len(name) > _SHOWN else ""
     close = " or ".join(f"'{each}'" for each in _close(specs, name[:_SHOWN]))
     hint = f" Did you mean {close}?" if close else ""
-    return f"There is no model '{shown}'.{hint} `GET /v1/models` or `fluid-server list` shows what is there."
+    return f"There is no model '{shown}'.{hint} 'fluid-server list' shows what is there."
 
 
 def _close(specs: Iterable[ModelSpec], name: str) -> list[str]:

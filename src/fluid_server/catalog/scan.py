@@ -1,8 +1,9 @@
 """Walks the models folder and lists every model in it, the broken ones with what is wrong.
 
 The layout: ``models/llm/<name>/``, ``models/whisper/<name>/``, ``models/<owner>/<repo>/`` or any nesting up
-to four folders deep. What is recognised as a model is not looked into further. A .gguf file that lies
-directly in ``models/`` or in a folder that sorts by kind is a model by itself.
+to four folders deep. A folder that is a model is not looked into further, but one that only has .gguf files is: it
+may be an owner's. A .gguf file that lies directly in ``models/`` or in a folder that sorts by kind is a model by
+itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CATEGORIES = frozenset(
 )  # fmt: skip
 """Folders directly in models/ that sort models by kind and are none themselves."""
 
-_NOTHING_KNOWN = (
+NOTHING_KNOWN = (
     "it has no model files that this server knows: an OpenVINO model has openvino_model.xml, "
     "a GGUF model a .gguf file, a QNN model <chipset>/encoder/model.onnx"
 )
@@ -68,13 +69,24 @@ def _visit(path: Path, parents: tuple[str, ...]) -> Iterator[Placed]:
         yield from _loose(folder, inside)
         yield from _below(folder, inside)
         return
-    specs = openvino.recognise(folder) or qnn.recognise(folder) or gguf_models.recognise(folder)
-    placed = [Placed(spec, parents, category) for spec in specs]
-    if not placed and len(inside) < MAX_DEPTH:
+    whole = openvino.recognise(folder) or qnn.recognise(folder)
+    placed = [Placed(spec, parents, category) for spec in whole or gguf_models.recognise(folder)]
+    if placed and not whole and len(inside) < MAX_DEPTH:
+        placed += _beside(folder, inside)
+    elif not placed and len(inside) < MAX_DEPTH:
         placed = list(_below(folder, inside))
     if not placed and (reason := _why_not(folder, depth=len(inside))):
         placed = [Placed(_broken(path, reason), parents, category)]
     yield from placed
+
+
+def _beside(folder: Folder, parents: tuple[str, ...]) -> Iterator[Placed]:
+    """The models in folders beside .gguf files; whatever else lies there is no concern of ours."""
+    home = folder.path.resolve()
+    for name in folder.folders:
+        if not home.is_relative_to((folder.path / name).resolve()):  # a link in a circle
+            found = _visit(folder.path / name, parents)
+            yield from (one for one in found if one.spec.format is not Format.UNKNOWN)
 
 
 def _why_not(folder: Folder, *, depth: int) -> str | None:
@@ -89,7 +101,7 @@ def _why_not(folder: Folder, *, depth: int) -> str | None:
     if folder.folders and depth == MAX_DEPTH:
         return f"it lies too deep: models are looked for {MAX_DEPTH} folders deep"
     if names:
-        return _NOTHING_KNOWN
+        return NOTHING_KNOWN
     return "the folder is empty: download the model again" if depth > 1 else None
 
 

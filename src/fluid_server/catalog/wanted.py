@@ -12,6 +12,7 @@ from fluid_server.catalog.gguf_pick import pick
 from fluid_server.catalog.hub import Listing, RemoteFile
 from fluid_server.catalog.openvino import LAYOUTS, MODEL_INDEX
 from fluid_server.catalog.portable import is_portable_name, is_portable_path
+from fluid_server.catalog.presets import suggest
 from fluid_server.catalog.qnn import HALVES
 from fluid_server.catalog.resolve import LATEST, MAX_NAME
 from fluid_server.catalog.scan import CACHE
@@ -19,6 +20,7 @@ from fluid_server.errors import InvalidRequest
 from fluid_server.types import Format
 
 MAX_REPO = 96
+_SHOWN = 80
 SIDECARS = (
     "config.json", "generation_config.json", "openvino_config.json",
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -36,6 +38,7 @@ BESIDE_GGUF = ("generation_config.json", "chat_template.jinja", "chat_template.j
 _PYTORCH = (".safetensors", ".pt", ".pth", ".ckpt", "pytorch_model.bin")
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
 _PAGE = re.compile(r"([^/]+/[^/]+)/(?:tree|blob|resolve)/([^/]+)")
+_AFTER_PAGE = re.compile(r"[?#].*", re.DOTALL)
 _NAME = re.compile(
     r"(?P<repo>[^/@:]+/[^/@:]+)"
     r"(?:@(?P<revision>refs/[^/@:]+/[^/@:]+|[^/@:]+))?"
@@ -92,9 +95,9 @@ def _plain(name: str) -> str:
     """The name without the Hub's address before it, and without ``:latest``."""
     name = name.strip()
     if address := _ADDRESS.match(name):
-        page = name[address.end() :].partition("?")[0].rstrip("/")
+        page = _AFTER_PAGE.sub("", name[address.end() :]).rstrip("/")
         name = _PAGE.sub(r"\1@\2", page, count=1)
-    return name.removesuffix(LATEST)
+    return name.rstrip("/").removesuffix(LATEST)
 
 
 def _check(wanted: Wanted) -> None:
@@ -109,8 +112,15 @@ def _check(wanted: Wanted) -> None:
         raise InvalidRequest(
             f"Of a repository's files only {SUFFIX} ones can be had one by one. Ask for '{wanted.repo}'.", param="model"
         )
-    if owner.lower() == CACHE or not is_portable_name(owner) or not is_portable_name(repo):
-        raise InvalidRequest("A folder of this name cannot be kept here. Fetch it by hand, as another.", param="model")
+    reserved = [
+        part for part in (owner, repo) if not is_portable_name(part) or (part is owner and part.lower() == CACHE)
+    ]
+    if reserved:
+        raise InvalidRequest(
+            f"'{reserved[0].partition('.')[0]}' is a reserved word: no folder of that name can be kept here. Fetch the "
+            "files by hand, into a folder of another name.",
+            param="model",
+        )
 
 
 def _is_repo(repo: str) -> bool:
@@ -132,12 +142,23 @@ def _no_name() -> InvalidRequest:
     )
 
 
+def unknown(name: str) -> InvalidRequest:
+    """What to say of a name without a slash that nobody knows."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_SHOWN])
+    close = " or ".join(f"'{alias}'" for alias in suggest(name))
+    return InvalidRequest(
+        f"'{shown}' is no known model. {f'Did you mean {close}? ' if close else ''}`fluid-server list --available` "
+        "shows those that are known; any other is named by its repository on the Hub: owner/repo.",
+        param="model",
+    )
+
+
 def choose(listing: Listing, wanted: Wanted) -> Chosen:
     """The files of the repository that are needed. InvalidRequest if it has none that a runtime here could use."""
     files = {file.path: file for file in listing.files if is_portable_path(file.path)}
     form, places = _places(files, wanted)
     apart = {place.casefold(): (files[name], place) for name, place in sorted(places.items(), reverse=True)}
-    return Chosen(format=form, folder=wanted.repo, files=tuple(sorted(apart.values(), key=lambda each: each[1])))
+    return Chosen(format=form, folder=listing.repo, files=tuple(sorted(apart.values(), key=lambda each: each[1])))
 
 
 def _places(files: Mapping[str, RemoteFile], wanted: Wanted) -> tuple[Format, dict[str, str]]:

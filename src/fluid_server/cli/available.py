@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,16 +18,18 @@ from fluid_server.catalog.presets import PRESETS, Fit, Preset, fits
 from fluid_server.catalog.resolve import find
 from fluid_server.cli.client import Json
 from fluid_server.cli.discovery import Place, server_of
+from fluid_server.cli.facts import spec_of
 from fluid_server.cli.words import size, table
 from fluid_server.errors import ModelNotFound
 from fluid_server.managers.library import Library
 from fluid_server.managers.selection import Choice, select
 from fluid_server.runtimes.table import RUNTIMES
-from fluid_server.types import Format, Kind, ModelSpec
+from fluid_server.types import Kind, ModelSpec
 from fluid_server.workers.probe import Report, probe
 
-COLUMNS = ("NAME", "FORMAT", "SIZE", "MEMORY", "HERE", "LICENCE", "")
+COLUMNS = ("NAME", "HERE", "FORMAT", "SIZE", "MEMORY", "LICENCE", "")
 NPU = "NPU"
+NARROWEST = 20  # columns
 SAID = {Fit.FITS: "fits", Fit.CROWDED: "tight", Fit.TOO_LARGE: "too large"}
 LEGEND = """\
 MEMORY is an estimate with a context of 4,096 tokens; this machine has {total}, of which {free} are free.
@@ -42,14 +45,14 @@ def run(place: Place, *, as_json: bool) -> int:
     for kind, group in groupby(entries, key=lambda one: one["kind"]):
         print(f"{kind}\n{_cut(table([COLUMNS, *(_row(one) for one in group)]))}\n")
     memory = psutil.virtual_memory()
-    print(LEGEND.format(total=size(memory.total), free=size(memory.available)))
+    print(_wrapped(LEGEND.format(total=size(memory.total), free=size(memory.available))))
     return 0
 
 
 async def _entries(place: Place) -> list[dict[str, Any]]:
     specs, report = await asyncio.gather(_specs(place), probe())
     order = list(Kind)
-    entries = (_entry(one, specs, report, place.config.device) for one in PRESETS)
+    entries = (entry_of(one, specs, report, place.config.device) for one in PRESETS)
     return sorted(entries, key=lambda one: order.index(one["kind"]))
 
 
@@ -57,23 +60,12 @@ async def _specs(place: Place) -> Sequence[ModelSpec]:
     """The models that are here: those of the server, if there is one."""
     async with server_of(place) as server:
         if server is not None:
-            return [_spec(one) for one in await server.models()]
+            return [spec_of(one) for one in await server.models()]
     return await Library(place.config.model_path, echo=False).specs()
 
 
-def _spec(one: Json) -> ModelSpec:
-    """As much of a server's model as a name is looked for in."""
-    return ModelSpec(
-        id=one["id"],
-        aliases=tuple(one["aliases"]),
-        format=Format(one["format"]),
-        kind=Kind(one["kind"]),
-        quantization=one["quantization"],
-        path=Path(),
-    )
-
-
-def _entry(one: Preset, specs: Sequence[ModelSpec], report: Report, device: str) -> dict[str, Any]:
+def entry_of(one: Preset, specs: Sequence[ModelSpec], report: Report, device: str) -> dict[str, Any]:
+    """What is known of it, and what it would be here."""
     memory = psutil.virtual_memory()
     choice = _choice(one, report, device)
     return {
@@ -114,16 +106,16 @@ def _row(one: Json) -> tuple[str, ...]:
     memory = size(one["memory_bytes"])
     return (
         one["alias"],
+        status(one),
         one["format"],
         about + size(one["size_bytes"]),
         memory,
-        _status(one),
         one["licence"],
         one["summary"],
     )
 
 
-def _status(one: Json) -> str:
+def status(one: Json) -> str:
     """In a word or two: the most important first."""
     if one["model"]:
         return "is here"
@@ -139,3 +131,11 @@ def _cut(text: str) -> str:
         return text
     width = shutil.get_terminal_size().columns
     return "\n".join(line if len(line) <= width else line[: width - 1] + "…" for line in text.splitlines())
+
+
+def _wrapped(text: str) -> str:
+    """Lines that end at a word, and no later than the terminal."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(textwrap.fill(line, max(width, NARROWEST)) for line in text.splitlines())

@@ -15,7 +15,7 @@ from fluid_server.errors import FluidError, ModelNotFound, Unauthorized, Unavail
 
 Json = Mapping[str, Any]
 NAME = "Fluid Server"
-HELLO = 3.0  # seconds to say who it is
+HELLO = 5.0  # seconds to say who it is
 ANSWER = 60.0  # seconds for what is known at once; a busy machine takes its time
 LOAD: float | None = None  # the server itself says when a load has taken too long
 LINES = "application/x-ndjson"
@@ -40,11 +40,16 @@ class Client:
         await self._http.aclose()
 
     async def is_fluid_server(self) -> bool:
-        """Whether it answers and is what we take it for. It is not told the key for this."""
+        """Whether it is what we take it for; not where nobody listens. It is not told the key for this.
+
+        Errors: Unavailable where somebody listens and does not answer.
+        """
         try:
             told = (await self._http.get("/", timeout=HELLO)).json()
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
+        except (httpx2.ConnectError, httpx2.InvalidURL, ValueError):
             return False
+        except httpx2.HTTPError as error:
+            raise Unavailable(f"The server at {self.url} does not answer. End it, or wait.") from error
         return isinstance(told, dict) and told.get("name") == NAME
 
     async def models(self) -> list[Json]:
@@ -76,6 +81,10 @@ class Client:
     async def pause(self, download: str) -> Json:
         """Pause a download."""
         return await self._ask("POST", f"/v1/downloads/{download}/pause", {})
+
+    async def cancel(self, download: str) -> Json:
+        """End a download and delete what has come."""
+        return await self._ask("POST", f"/v1/downloads/{download}/cancel", {})
 
     async def pull(self, name: str) -> AsyncGenerator[Json, None]:
         """Fetch a model: the download as it is now and after each change, until it has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,8 +47,8 @@ def quoted(path: Path) -> str:
 async def server_of(place: Place) -> AsyncGenerator[Client | None, None]:
     """The server that was typed, else the folder's, else the one at the configured host and port.
 
-    None: nobody is there, and a verb works on the folder itself. Errors: Unavailable where the server that was typed
-    does not answer; ConfigError for one that is not on this machine.
+    None: nobody is there, and a verb works on the folder itself. Errors: Unavailable where the server that was typed,
+    or the folder's, does not answer; ConfigError for one that is not on this machine.
     """
     client = await _found(place)
     try:
@@ -62,15 +62,26 @@ async def _found(place: Place) -> Client | None:
     config = place.config
     if place.server_typed:
         return await _typed(config)
-    told = announcement.read(config.model_path)
-    if told is not None and not told.is_stale and (client := await _try(told.url, config)):
+    if client := await _announced(config):
         return client
     if place.folder_typed or not config.port:
         return None
-    client = await _try(address_of(config.host, config.port), config)
+    with suppress(Unavailable):  # whoever is silent there is no server of this folder
+        client = await _try(address_of(config.host, config.port), config)
     if client is not None:
         print(f"Asking the server at {client.url}.", file=sys.stderr)
     return client
+
+
+async def _announced(config: ServerConfig) -> Client | None:
+    """The folder's server. One that lives and is only slow still has the folder, so nobody else may work on it."""
+    told = announcement.read(config.model_path)
+    if told is None or told.is_stale:
+        return None
+    try:
+        return await _try(told.url, config)
+    except Unavailable as error:
+        raise Unavailable(f"The server at {told.url} (process {told.pid}) does not answer. End it, or wait.") from error
 
 
 async def _typed(config: ServerConfig) -> Client:
@@ -102,10 +113,13 @@ async def _try(url: str, config: ServerConfig) -> Client | None:
     if not is_own(url):
         return None
     client = client_of(url, config)
-    if await client.is_fluid_server():
-        return client
-    await client.close()
-    return None
+    found = False
+    try:
+        found = await client.is_fluid_server()
+    finally:
+        if not found:
+            await client.close()
+    return client if found else None
 
 
 def is_own(url: str) -> bool:

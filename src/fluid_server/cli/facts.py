@@ -18,7 +18,7 @@ from fluid_server.managers.estimate import estimate
 from fluid_server.managers.model_folder import RECORD
 from fluid_server.managers.selection import select
 from fluid_server.runtimes.table import RUNTIMES, Entry
-from fluid_server.types import Format, ModelSpec
+from fluid_server.types import Format, Kind, ModelSpec
 from fluid_server.workers.probe import Report
 
 
@@ -38,6 +38,18 @@ def entry(spec: ModelSpec) -> Json:
         "size_bytes": spec.size_bytes,
         "path": str(spec.path),
     }
+
+
+def spec_of(one: Json) -> ModelSpec:
+    """As much of a server's model as a name is looked for in."""
+    return ModelSpec(
+        id=one["id"],
+        aliases=tuple(one["aliases"]),
+        format=Format(one["format"]),
+        kind=Kind(one["kind"]),
+        quantization=one["quantization"],
+        path=Path(),
+    )
 
 
 def of_files(spec: ModelSpec) -> Json:

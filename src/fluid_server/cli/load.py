@@ -14,18 +14,12 @@ from fluid_server.cli.ps import no_server
 from fluid_server.cli.words import duration, size
 from fluid_server.errors import FluidError, Unavailable
 
-INTERRUPTED = 130
-
 
 def load(place: Place, *, name: str, keep_alive: str | None, pin: bool | None, as_json: bool) -> int:
     """Load a model and wait for it."""
     wishes = {"keep_alive": keep_alive, "pin": pin}
     body = {wish: value for wish, value in wishes.items() if value is not None}
-    try:
-        model = asyncio.run(_load(place, name, body))
-    except KeyboardInterrupt:
-        print(f"The server goes on loading. To end that: fluid-server unload {name}", file=sys.stderr)
-        return INTERRUPTED
+    model = asyncio.run(_load(place, name, body))
     _print(model, _ready(model), as_json=as_json)
     return 0
 
@@ -44,15 +38,25 @@ async def _unload(place: Place, name: str) -> Json:
 
 async def _load(place: Place, name: str, body: Json) -> Json:
     async with _server(place) as server:
-        if not sys.stderr.isatty():
+        try:
+            return await _loaded(server, name, body)
+        except asyncio.CancelledError:  # Ctrl-C
+            again = f"fluid-server unload {name}{place.flags}"
+            print(f"The server goes on loading. To end that: {again}", file=sys.stderr)
+            raise
+
+
+async def _loaded(server: Client, name: str, body: Json) -> Json:
+    """Wait for it; a terminal is told what goes on."""
+    if not sys.stderr.isatty():
+        return await server.load(name, body)
+    with _status(f"Loading {name}") as say:
+        telling = asyncio.create_task(_tell(server, name, say))
+        try:
             return await server.load(name, body)
-        with _status(f"Loading {name}") as say:
-            telling = asyncio.create_task(_tell(server, name, say))
-            try:
-                return await server.load(name, body)
-            finally:
-                telling.cancel()
-                await asyncio.wait((telling,))
+        finally:
+            telling.cancel()
+            await asyncio.wait((telling,))
 
 
 @asynccontextmanager

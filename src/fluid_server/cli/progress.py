@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fluid_server.cli.words import duration, percent, size
+from fluid_server.cli.words import duration, percent, shortened, size
 from fluid_server.types import Download, DownloadState
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[Download], None]
 EVERY_SECONDS, EVERY_PERCENT = 5.0, 10  # between two lines
+SPLIT = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.\w+$")
 REFRESHES = 8  # a second
 FIGURES = 54  # columns of a line that are not its name and its bar
 DOING = {
@@ -96,7 +98,7 @@ def _bars(name: str) -> Generator[Show, None, None]:
 
 
 def picture(download: Download, width: int) -> RenderableType:
-    """A bar for each file that is coming, one line for all others, and a bar for the whole."""
+    """How many files are here, a bar for each that is coming, and one for the whole."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -106,18 +108,33 @@ def picture(download: Download, width: int) -> RenderableType:
     rows = Table.grid(padding=(0, 2, 0, 0))
     rest = width - FIGURES
     bar = max(8, min(40, rest * 2 // 5))
-    rows.add_column(max_width=max(12, min(36, rest - bar)), no_wrap=True, overflow="ellipsis")
-    for _ in range(3):
+    names = max(12, min(36, rest - bar))
+    for _ in range(4):
         rows.add_column(no_wrap=True, overflow="ellipsis")
+    parts: list[RenderableType] = []
     if len(download.files) > 1:
+        count = f"{here} of {len(download.files)} files are here"
+        parts.append(Text(count, style="dim", no_wrap=True, overflow="ellipsis"))
         for file in coming:
-            name = Text(file.path.rpartition("/")[2])
-            rows.add_row(name, _bar(file.done, file.size, bar), _of(file.done, file.size), "")
-        rows.add_row(f"{here} of {len(download.files)} files are here", "", "", "", style="dim")
+            rows.add_row(Text(_file(file.path, names)), _bar(file.done, file.size, bar), _of(file.done, file.size), "")
     doing = _pace(download) or DOING.get(download.state, "")
     done, total = download.bytes_done, download.bytes_total
-    rows.add_row(Text(download.name, style="bold"), _bar(done, total, bar), _of(done, total), doing)
-    return Group(rows, Text(download.note, style="yellow")) if download.note else rows
+    name = Text(shortened(download.name, names), style="bold")
+    rows.add_row(name, _bar(done, total, bar), _of(done, total), doing)
+    parts.append(rows)
+    if download.note:
+        parts.append(Text(download.note, style="yellow"))
+    return Group(*parts)
+
+
+def _file(path: str, width: int) -> str:
+    """A file's name that fits; of a part of several, which one it is stays to be seen."""
+    name = path.rpartition("/")[2]
+    split = SPLIT.match(name)
+    if len(name) <= width or split is None:
+        return shortened(name, width)
+    which = f" {int(split[2])}/{int(split[3])}"
+    return shortened(split[1], width - len(which)) + which
 
 
 def _bar(done: int, total: int, width: int) -> RenderableType:

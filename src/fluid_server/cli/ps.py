@@ -12,22 +12,23 @@ from dataclasses import dataclass
 
 from fluid_server.cli.client import Client, Json
 from fluid_server.cli.discovery import Place, server_of
+from fluid_server.cli.unfinished import STATES, of_folder
 from fluid_server.cli.words import about, duration, percent, size, table
 from fluid_server.errors import Unavailable
 
 MODELS = ("MODEL", "STATE", "RUNTIME", "DEVICE", "MEMORY", "CONTEXT", "REQUESTS", "UNTIL")
 DOWNLOADS = ("DOWNLOAD", "STATE", "DONE", "OF", "RATE", "LEFT", "")
 RESTING = {"absent", "broken", "downloading"}  # a download has its own table
-UNDER_WAY = {"queued", "downloading", "verifying", "installing", "paused"}
 REFRESH = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a server does at one moment."""
+    """What a server does at one moment. Not ``served``: there is none, and the downloads are those in the folder."""
 
     models: Sequence[Json]
     downloads: Sequence[Json]
+    served: bool = True
 
     def for_machines(self) -> list[Json]:
         """Both in one list: ``object`` tells them apart."""
@@ -47,44 +48,67 @@ def no_server(place: Place) -> str:
 
 async def _once(place: Place, *, as_json: bool) -> None:
     async with server_of(place) as server:
-        sight = await _look(server) if server else None
+        sight = await _look(server) if server else await _rest(place)
     if as_json:
-        print(json.dumps(sight.for_machines() if sight else [], indent=2, ensure_ascii=False))
-    elif sight is None:
+        print(json.dumps(sight.for_machines(), indent=2, ensure_ascii=False))
+        return
+    if not sight.served:
         print(no_server(place), file=sys.stderr)
-    else:
+    if sight.served or sight.downloads:
         print(picture(sight, now=time.time()))
 
 
 async def _look(server: Client) -> Sight:
     models, downloads = await asyncio.gather(server.models(), server.downloads())
-    return Sight(
-        [one for one in models if one["state"] not in RESTING],
-        [one for one in downloads if one["state"] in UNDER_WAY],
-    )
+    return Sight([one for one in models if one["state"] not in RESTING], under_way(downloads))
+
+
+async def _rest(place: Place) -> Sight:
+    """What there is to see without a server."""
+    return Sight((), await asyncio.to_thread(of_folder, place.config.model_path), served=False)
+
+
+def under_way(downloads: Sequence[Json]) -> list[Json]:
+    """Those that have not come to their end."""
+    return [one for one in downloads if one["state"] in STATES]
 
 
 async def _watch(place: Place, *, as_json: bool) -> None:
-    """Look each second. A server that goes is waited for."""
+    """Look each second. A server that goes is waited for, and so is the folder's while it does not answer."""
     with suppress(asyncio.CancelledError), _screen(place, as_json=as_json) as show:
         while True:
-            async with server_of(place) as server:
-                with suppress(Unavailable):
-                    while server is not None:
-                        show(await _look(server))
-                        await asyncio.sleep(REFRESH)
-            show(None)
+            if not await _watch_one(place, show):
+                show(await _rest(place))
             await asyncio.sleep(REFRESH)
 
 
+async def _watch_one(place: Place, show: Callable[[Sight], None]) -> bool:
+    """Watch a server until it goes; returns whether there is one. Errors: Unavailable for one that was typed."""
+    found = False
+    try:
+        async with server_of(place) as server:
+            while server is not None:
+                found = True
+                show(await _look(server))
+                await asyncio.sleep(REFRESH)
+    except Unavailable:
+        if place.server_typed and not found:
+            raise
+        return not found
+    return False
+
+
 @contextmanager
-def _screen(place: Place, *, as_json: bool) -> Generator[Callable[[Sight | None], None], None, None]:
+def _screen(place: Place, *, as_json: bool) -> Generator[Callable[[Sight], None], None, None]:
     """Where a watched picture goes: over the last one on a terminal, else below it, if it is another."""
 
-    def words(sight: Sight | None) -> str:
+    def words(sight: Sight) -> str:
         if as_json:
-            return json.dumps(sight.for_machines() if sight else [], ensure_ascii=False)
-        return picture(sight, now=time.time()) if sight else no_server(place)
+            return json.dumps(sight.for_machines(), ensure_ascii=False)
+        parts = [] if sight.served else [no_server(place)]
+        if sight.served or sight.downloads:
+            parts.append(picture(sight, now=time.time()))
+        return "\n\n".join(parts)
 
     if as_json or not sys.stdout.isatty():
         yield _printer(words)
@@ -96,10 +120,10 @@ def _screen(place: Place, *, as_json: bool) -> Generator[Callable[[Sight | None]
         yield lambda sight: live.update(Text(words(sight), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def _printer(words: Callable[[Sight | None], str]) -> Callable[[Sight | None], None]:
+def _printer(words: Callable[[Sight], str]) -> Callable[[Sight], None]:
     last = ""
 
-    def show(sight: Sight | None) -> None:
+    def show(sight: Sight) -> None:
         nonlocal last
         if (text := words(sight)) != last:
             print(text, flush=True)
@@ -110,10 +134,17 @@ def _printer(words: Callable[[Sight | None], str]) -> Callable[[Sight | None], N
 
 def picture(sight: Sight, *, now: float) -> str:
     """Tables for people. ``now`` in epoch seconds."""
-    parts = [table([MODELS, *(_model(one, now) for one in sight.models)]) if sight.models else "No model is loaded."]
+    parts = ["No model is loaded."] if sight.served else []
+    if sight.models:
+        parts = [table([MODELS, *(_model(one, now) for one in sight.models)])]
     if sight.downloads:
-        parts.append(table([DOWNLOADS, *(_download(one) for one in sight.downloads)]))
+        parts.append(of_downloads(sight.downloads))
     return "\n\n".join(parts)
+
+
+def of_downloads(downloads: Sequence[Json]) -> str:
+    """A table of downloads."""
+    return table([DOWNLOADS, *(_download(one) for one in downloads)])
 
 
 def _model(one: Json, now: float) -> tuple[str, ...]:

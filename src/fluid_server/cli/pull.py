@@ -16,6 +16,7 @@ from fluid_server.cli.facts import entry
 from fluid_server.cli.progress import Show, shown
 from fluid_server.cli.words import percent, repeated
 from fluid_server.errors import Conflict, FluidError, ModelNotFound, Unavailable
+from fluid_server.managers.download_job import ACTIVE
 from fluid_server.managers.download_manager import DownloadManager
 from fluid_server.managers.events import EventFeed
 from fluid_server.managers.library import Library
@@ -34,7 +35,7 @@ class Source(Protocol):
         """The download from now to its end."""
 
     async def pause(self, download: Download) -> Download:
-        """Stop, and keep what is here."""
+        """Stop, and keep what is here; one that is somebody else's goes on."""
 
     async def described(self, model: str) -> Json:
         """What came, in the words of GET /v1/models."""
@@ -50,15 +51,20 @@ class FromServer:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.address: str | None = client.url
+        self._others: frozenset[str] = frozenset()
 
     async def steps(self, name: str) -> AsyncGenerator[Download, None]:
         """The server's downloads are ours in another form."""
+        known = await self._client.downloads()
+        self._others = frozenset(one["id"] for one in known if one["state"] in ACTIVE)
         async with aclosing(self._client.pull(name)) as bodies:
             async for body in bodies:
                 yield download_of(body)
 
     async def pause(self, download: Download) -> Download:
-        """Ask the server to."""
+        """Ask the server to, if it fetches this for us alone."""
+        if download.id in self._others:
+            return download
         return download_of(await self._client.pause(download.id))
 
     async def described(self, model: str) -> Json:
@@ -100,6 +106,9 @@ def run(place: Place, *, name: str, as_json: bool) -> int:
         if not as_json:
             print(told)
         return 0
+    if download.state is not DownloadState.PAUSED:
+        print(f"{name} goes on in the server. To see how far it is: fluid-server ps{place.flags}", file=sys.stderr)
+        return INTERRUPTED
     done = percent(download.bytes_done, download.bytes_total)
     print(f"Paused at {done}. Go on with: fluid-server pull {name}{place.flags}", file=sys.stderr)
     return INTERRUPTED
@@ -142,7 +151,7 @@ async def _source(place: Place) -> AsyncGenerator[Source, None]:
 
 
 async def _watched(source: Source, name: str, show: Show) -> Download:
-    """The download at its end, or paused by Ctrl-C. Errors: why it failed."""
+    """The download at its end, or as Ctrl-C leaves it. Errors: why it failed."""
     download: Download | None = None
     try:
         async with aclosing(source.steps(name)) as steps:

@@ -10,11 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fluid_server.catalog.presets import Preset, preset
+from fluid_server.cli.available import entry_of
 from fluid_server.cli.client import Json
 from fluid_server.cli.discovery import Place, server_of
 from fluid_server.cli.facts import entry, of_files, of_machine
 from fluid_server.cli.words import size, table
-from fluid_server.errors import AbilityMissing
+from fluid_server.errors import AbilityMissing, FluidError, ModelNotFound
 from fluid_server.managers.library import Library
 from fluid_server.types import ModelSpec
 from fluid_server.workers.probe import probe
@@ -27,7 +29,13 @@ INDENT = "  "
 
 def run(place: Place, *, name: str, template: bool, as_json: bool) -> int:
     """Print it for people, as JSON, or the template alone."""
-    facts = asyncio.run(_facts(place, name, look_around=not template))
+    try:
+        facts = asyncio.run(_facts(place, name, look_around=not template))
+    except FluidError as error:
+        known = preset(name)
+        if error.code != ModelNotFound.code or known is None:
+            raise
+        return _not_here(known, place, template=template, as_json=as_json)
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     elif not template:
@@ -36,6 +44,31 @@ def run(place: Place, *, name: str, template: bool, as_json: bool) -> int:
         print(text)
     else:
         raise AbilityMissing(f"No chat template of '{facts['id']}' is known here.", param="model")
+    return 0
+
+
+def _not_here(known: Preset, place: Place, *, template: bool, as_json: bool) -> int:
+    """What is known of a model that could be fetched. Errors: ModelNotFound where its files are needed."""
+    told = f"{known.alias} is not here. Fetch it with: fluid-server pull {known.alias}{place.flags}"
+    if template:
+        raise ModelNotFound(told, param="model")
+    one = entry_of(known, (), asyncio.run(probe()), place.config.device)
+    if as_json:
+        print(json.dumps(one, indent=2, ensure_ascii=False))
+        return 0
+    ways = ", then ".join(f"{way['runtime']} on {way['device']}" for way in one["runs_with"])
+    rows = (
+        ("Repository", known.name),
+        ("About", known.summary),
+        ("Kind", known.kind),
+        ("Format", known.format),
+        ("Parameters", f"{known.parameters:g} billion"),
+        ("Licence", known.licence),
+        ("Download", ("about " if known.estimated else "") + size(known.size_bytes)),
+        ("Memory", f"about {size(known.memory_bytes)}: {one['fits']}"),
+        ("Runs here", ways or one["problem"] or "nothing runs it"),
+    )
+    print("\n".join([told, *(INDENT + line for line in table(rows).splitlines())]))
     return 0
 
 

@@ -126,7 +126,8 @@ VERBS: Mapping[str, Verb] = {
         arguments=_pull,
         notes="""\
 Ctrl-C pauses: what is here stays, and the same command goes on from there. A running server does the
-fetching, if there is one; else this command does. HF_TOKEN opens gated and private repositories.
+fetching, if there is one; Ctrl-C does not end what it fetches for somebody else already. Without one,
+this command does. HF_TOKEN opens gated and private repositories.
 
 examples:
   fluid-server pull qwen3-4b                            a known model: see list --available
@@ -187,12 +188,13 @@ examples:
 """,
     ),
     "rm": Verb(
-        summary="remove a model from the disk",
+        summary="remove a model from the disk, or an unfinished download",
         target="rm:run",
         settings=FINDING,
         arguments=_rm,
         notes="""\
-It asks first. A folder that is a link is not followed: only the link goes.
+It asks first. A folder that is a link is not followed: only the link goes. What a download has left
+unfinished goes by its name too.
 
 examples:
   fluid-server rm qwen3-4b                  asks, with the model's size

@@ -56,6 +56,14 @@ def repeated(name: str) -> str:
     return text + ("…" if len(name) > LONGEST else "")
 
 
+def shortened(text: str, width: int) -> str:
+    """A name that fits: it is cut in the middle, because what tells names apart is at both ends."""
+    if len(text) <= width:
+        return text
+    end = max(0, (width - 1) // 2)
+    return text[: max(0, width - 1 - end)] + "…" + text[len(text) - end :]
+
+
 def percent(done: int, total: int) -> str:
     """How much of it is there; not 100 % before all of it is."""
     return f"{(100 if done >= total else min(99, done * 100 // total)) if total else 0} %"

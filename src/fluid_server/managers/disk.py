@@ -12,7 +12,7 @@ import threading
 import time
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -172,11 +172,16 @@ class Appender:
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all, also when the power goes."""
     draft = path.with_name(path.name + ".tmp")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    move(draft, path)
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        move(draft, path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
 
 
 def move(source: Path, goal: Path) -> None:
@@ -213,17 +218,43 @@ def free_bytes(folder: Path) -> int:
 
 def amount(count: int) -> str:
     """Bytes for people, as the Hub writes them."""
+    if count < 100_000:
+        return f"{count / 1000:.1f} kB"
     return f"{count / 1000**3:.1f} GB" if count >= 1000**3 else f"{count / 1000**2:.1f} MB"
 
 
 def failure(error: OSError, what: str) -> FluidError:
     """An error of the disk in words, without the machine's paths."""
     if error.errno in _FULL:
-        return OutOfDisk(f"The disk is full, so {what} stopped. What has come is kept: make room, then resume it.")
+        return OutOfDisk(f"The disk is full, so {what} stopped. What has come is kept: make room, then pull it again.")
+    if error.errno == errno.EFBIG:
+        return OutOfDisk(
+            f"This disk takes no file of that size, so {what} stopped: choose another folder with --model-path."
+        )
+    if error.errno == errno.EROFS:
+        return Conflict(
+            f"The models folder is write-protected, so {what} stopped. Make it writable, or choose another one with "
+            "--model-path; then pull it again."
+        )
     if isinstance(error, PermissionError):
         return Conflict(
             f"A file could not be written or replaced, so {what} stopped: the model is in use, or the models folder "
-            "is write-protected. Unload the model, then resume the download; what has come is kept."
+            "is write-protected. Unload the model, then pull it again; what has come is kept."
+        )
+    return _misplaced(error, what)
+
+
+def _misplaced(error: OSError, what: str) -> FluidError:
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return Conflict(
+            f"A file lies where a folder must be made, so {what} stopped. Move it away, then pull it again."
+        )
+    if isinstance(error, FileNotFoundError):
+        return FluidError(
+            f"What had come was deleted from the disk meanwhile, so {what} stopped. Pull it again to start over.",
+            code="disk_failed",
         )
     reason = (error.strerror or "input/output error").lower()
-    return FluidError(f"The disk failed ({reason}), so {what} stopped. Look at it, then resume it.", code="disk_failed")
+    return FluidError(
+        f"The disk failed ({reason}), so {what} stopped. Look at it, then pull it again.", code="disk_failed"
+    )

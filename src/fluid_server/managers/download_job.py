@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
@@ -18,10 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from fluid_server.catalog.hub import RemoteFile
+from fluid_server.catalog.hub import MAX_SIZE, RemoteFile
 from fluid_server.errors import Conflict, FluidError
 from fluid_server.managers import disk
-from fluid_server.managers.model_folder import Content, is_here, read_record, same
+from fluid_server.managers.model_folder import Content, check_place, is_here, read_record, same
 from fluid_server.managers.transfer import PART
 from fluid_server.types import Download, DownloadState, FileProgress
 
@@ -44,8 +45,9 @@ class Order:
 
     @property
     def id(self) -> str:
-        """The same for all names that mean the same files; letter case means nothing on the Hub."""
-        text = "\n".join((self.folder.casefold(), *sorted(self.content.places)))
+        """The same for all names that mean the same model, at any commit: small files come and go beside the weights.
+        Letter case means nothing on the Hub."""
+        text = "\n".join((self.folder.casefold(), *sorted(self.content.weights)))
         return f"dl-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -113,11 +115,13 @@ class Job:
         self.note: str | None = None
         self.rate = Rate()
         self.files = tuple(JobFile(remote, place) for remote, place in order.content.files)
-        self.target = models / order.folder
+        self.doubt = False  # whether the record of what is here is not to be believed
+        self._models = models
         self.folder = models / FOLDER / order.id
         self.changed = asyncio.Event()
         self.resting = asyncio.Event()
         self._lock = FileLock(self.folder / LOCK, timeout=0, thread_local=False)
+        self._locked: tuple[int, int] | None = None
 
     @property
     def id(self) -> str:
@@ -128,6 +132,11 @@ class Job:
     def active(self) -> bool:
         """Whether somebody works on it, or is going to."""
         return self.state in ACTIVE
+
+    @property
+    def target(self) -> Path:
+        """The model's folder."""
+        return self._models / self.order.folder
 
     @property
     def fetched(self) -> Path:
@@ -184,18 +193,35 @@ class Job:
         )
 
     def lock(self) -> None:
-        """Make its folder, and keep other programs from working in it. Errors: Conflict."""
+        """Make its folder, and keep other programs from working in it. If somebody has deleted the folder since, it is
+        made and locked anew: the old lock keeps nobody away any more. Errors: Conflict."""
+        if self._locked is not None and self._locked == self._lock_file():
+            return
+        self.release()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._locked = self._lock_file()
         except Timeout:
             raise Conflict(
                 f"Another fluid-server program is fetching '{self.order.name}'. Wait until it is done, or end it there."
             ) from None
 
+    def _lock_file(self) -> tuple[int, int] | None:
+        try:
+            found = (self.folder / LOCK).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
     def release(self) -> None:
         """Let other programs have it."""
+        self._locked = None
         self._lock.release(force=True)
+
+    def check_place(self) -> None:
+        """Errors: Conflict if the model's folder cannot be made or filled."""
+        check_place(self._models, self.order.folder, self.order.content)
 
     def save(self, state: DownloadState | None = None, error: FluidError | None = None) -> None:
         """Write down what a later program needs to go on; ``state`` and ``error`` where they are about to change."""
@@ -207,6 +233,7 @@ class Job:
             "repo": content.repo,
             "revision": content.revision,
             "files": [{"place": place, **asdict(remote)} for remote, place in content.files],
+            "doubt": self.doubt,
             "state": state or self.state,
             "created": self.created,
             "error": {"code": error.code, "message": error.message} if error else None,
@@ -222,7 +249,7 @@ class Job:
 
     def look(self) -> None:
         """Find out how much of each file is here."""
-        recorded = read_record(self.target)
+        recorded = {} if self.doubt else read_record(self.target)
         for file in self.files:
             done = self.fetched / file.place
             here = is_here(self.target, file.place, file.remote, recorded)
@@ -244,10 +271,15 @@ class Job:
         return size if size <= file.remote.size else 0
 
     def take(self, order: Order) -> None:
-        """Go on with this order, which may be another commit: what has changed in it is thrown away."""
-        old = {place: remote for remote, place in self.order.content.files}
-        for remote, place in order.content.files:
-            if place in old and not same(old[place], remote):
+        """Lock it and go on with this order, which may be another commit: what is not of it is thrown away.
+
+        Errors: Conflict, OSError.
+        """
+        check_place(self._models, order.folder, order.content)
+        self.lock()
+        new = {place: remote for remote, place in order.content.files}
+        for remote, place in self.order.content.files:
+            if place not in new or not same(remote, new[place]):
                 for name in (place, place + PART):
                     (self.fetched / name).unlink(missing_ok=True)
         self.order = order
@@ -256,7 +288,8 @@ class Job:
     def check_same(self, order: Order) -> None:
         """Errors: Conflict if the files that are being fetched are those of another revision."""
         new = {place: remote for remote, place in order.content.files}
-        if not all(same(file.remote, new[file.place]) for file in self.files):
+        old = {file.place: file.remote for file in self.files}
+        if new.keys() != old.keys() or not all(same(remote, new[place]) for place, remote in old.items()):
             raise Conflict(f"Another revision of '{order.name}' is being fetched. Wait for it, or cancel it first.")
 
     def discard(self) -> None:
@@ -276,32 +309,70 @@ def read(folder: Path, models: Path) -> Job:
         told = json.loads(text)
         if told["version"] != VERSION:
             raise ValueError("another version")
-        job = Job(_order(told), models, created=float(told["created"]))
+        job = Job(_order(told), models, created=_number(told["created"]))
+        job.doubt = told["doubt"] is True
         job.move(DownloadState(told["state"]), _error(told["error"]))
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"no job: {error}") from error
     if job.folder.name != folder.name:
         raise ValueError("the job of another folder")
     return job
 
 
-def _error(told: Mapping[str, str] | None) -> FluidError | None:
-    return FluidError(told["message"], code=told["code"]) if told else None
+def failure_of(code: str | None, message: str) -> FluidError:
+    """A failure that is known by its code and message alone, as the class that it was."""
+    return _CLASSES.get(code, FluidError)(message, code=code)
+
+
+def _classes(kind: type[FluidError]) -> Iterator[tuple[str | None, type[FluidError]]]:
+    """The classes of a family by their codes, the nearest to its root first; those that want more are left out."""
+    for child in kind.__subclasses__():
+        if "__init__" not in vars(child):
+            yield child.code, child
+        yield from _classes(child)
+
+
+_CLASSES: Mapping[str | None, type[FluidError]] = dict(reversed([*_classes(FluidError)]))
+
+
+def _error(told: Mapping[str, Any] | None) -> FluidError | None:
+    if not told:
+        return None
+    return failure_of(None if told["code"] is None else _text(told["code"]), _text(told["message"]))
 
 
 def _order(told: Mapping[str, Any]) -> Order:
     files = tuple((_remote(each), _safe(each["place"])) for each in told["files"])
-    content = Content(repo=told["repo"], revision=told["revision"], files=files)
-    return Order(name=told["name"], folder=_safe(told["folder"]), content=content)
+    content = Content(repo=_text(told["repo"]), revision=_text(told["revision"]), files=files)
+    return Order(name=_text(told["name"]), folder=_safe(told["folder"]), content=content)
 
 
 def _remote(told: Mapping[str, Any]) -> RemoteFile:
-    return RemoteFile(path=told["path"], size=int(told["size"]), sha256=told["sha256"], git_sha1=told["git_sha1"])
+    sha256, git_sha1 = (None if told[kind] is None else _text(told[kind]) for kind in ("sha256", "git_sha1"))
+    size = told["size"]
+    if type(size) is not int or not 0 <= size <= MAX_SIZE:
+        raise ValueError("no size")
+    return RemoteFile(path=_text(told["path"]), size=size, sha256=sha256, git_sha1=git_sha1)
 
 
-def _safe(path: str) -> str:
+def _number(told: object) -> float:
+    number = float(told) if isinstance(told, int | float) else math.nan
+    if not math.isfinite(number):
+        raise ValueError("no number")
+    return number
+
+
+def _text(told: object) -> str:
+    """ValueError for what is no text, or none that could be told to anybody."""
+    if not isinstance(told, str) or not told.encode():
+        raise ValueError("no text")
+    return told
+
+
+def _safe(told: object) -> str:
     """Files go nowhere but below the models folder, whoever wrote this."""
+    path = _text(told)
     pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or PureWindowsPath(path).drive or "\\" in path:
+    if pure.is_absolute() or ".." in pure.parts or PureWindowsPath(path).drive or "\\" in path or "\0" in path:
         raise ValueError("no path below a folder")
     return path

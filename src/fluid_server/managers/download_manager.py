@@ -7,14 +7,16 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from fluid_server.catalog import hub
 from fluid_server.catalog.presets import preset
-from fluid_server.catalog.wanted import choose, parse
+from fluid_server.catalog.resolve import find
+from fluid_server.catalog.wanted import choose, parse, unknown
 from fluid_server.config import ServerConfig
-from fluid_server.errors import Conflict, FluidError, Offline, ShuttingDown
+from fluid_server.errors import Conflict, FluidError, InvalidRequest, ModelNotFound, Offline, ShuttingDown
 from fluid_server.managers import disk
 from fluid_server.managers.disk import in_thread
 from fluid_server.managers.download_job import RESUMABLE, Job, Order
@@ -22,14 +24,15 @@ from fluid_server.managers.download_register import Register
 from fluid_server.managers.download_run import Run, Tools
 from fluid_server.managers.events import EventFeed
 from fluid_server.managers.library import Library
-from fluid_server.managers.model_folder import Content, is_complete
+from fluid_server.managers.model_folder import Content, is_broken, is_complete
 from fluid_server.managers.transfer import Patience
 from fluid_server.metrics import Metrics
 from fluid_server.types import Download, DownloadState
 
 logger = logging.getLogger(__name__)
 PACE, HEARTBEAT = 0.2, 1.0
-UNEXPECTED = "The download failed in a way that nobody expected: the log says how. Resume it to try again."
+UNEXPECTED = "The download failed in a way that nobody expected: the log says how. Pull it again to go on."
+OFFLINE = "Nothing is fetched since --offline (FLUID_OFFLINE) is on."
 T = TypeVar("T")
 
 
@@ -65,7 +68,7 @@ class DownloadManager:
         for job in jobs:
             if job.active and self._offline:
                 job.move(DownloadState.PAUSED)
-                job.note = "the server runs offline"
+                job.note = "nothing is fetched since --offline is on"
             elif job.active:
                 self._begin(job, "resumed")
 
@@ -87,14 +90,34 @@ class DownloadManager:
         A paused or failed download of it goes on; one that is here already is COMPLETED at once. Errors: those of
         hub.listing and wanted.choose, Offline, OutOfDisk with nothing fetched, Conflict.
         """
-        self._check_may_fetch()
         known = preset(name)
+        if known is None and "/" not in name and name.strip():
+            return await self._here_by_name(name)
+        self._check_may_fetch()
         wanted = parse(known.name if known else name)
         listing = await hub.listing(wanted.repo, wanted.revision)
         chosen = choose(listing, wanted)
         content = Content(repo=listing.repo, revision=listing.revision, files=chosen.files)
         order = Order(name=name, folder=chosen.folder, content=content)
         return await self._in_turn(order.id, lambda: self._pull(order))
+
+    async def _here_by_name(self, name: str) -> Download:
+        """What is no name on the Hub may be that of a model that is here: nothing is to be done then."""
+        try:
+            spec = find(await self._tools.library.specs(fresh=True), name)
+        except ModelNotFound:
+            raise unknown(name) from None
+        if spec.problem:
+            raise InvalidRequest(
+                f"'{spec.id}' is here, but cannot be used: {spec.problem}. To fetch it again, name its repository on "
+                "the Hub: owner/repo.",
+                param="model",
+            )
+        job = self._jobs.new(Order(name=name, folder=name, content=Content(repo=name, revision="", files=())))
+        job.model = spec.id
+        job.move(DownloadState.COMPLETED)
+        self._jobs.add(job)
+        return job.snapshot()
 
     def downloads(self) -> list[Download]:
         """All that are known, the newest first. Those that have ended are remembered for a while."""
@@ -137,9 +160,9 @@ class DownloadManager:
 
     def _check_may_fetch(self) -> None:
         if self._closed:
-            raise ShuttingDown("The server is ending: nothing new is fetched.")
+            raise ShuttingDown("fluid-server is ending: nothing new is fetched.")
         if self._offline:
-            raise Offline("The server runs offline, so nothing is fetched. Start it without --offline to download.")
+            raise Offline(f"{OFFLINE} Leave it out to download.")
 
     async def _in_turn(self, id_: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """One thing after another for each job, and each to its end even if whoever asked has left."""
@@ -163,16 +186,25 @@ class DownloadManager:
         job = self._jobs.find(order.id)
         if job is not None and job.active:
             job.check_same(order)
-        elif job is not None and job.state in RESUMABLE:
-            await in_thread(partial(job.take, order))
-            await self._admit(job, "resumed")
+            return job.snapshot()
+        known = job if job is not None and job.state in RESUMABLE else None
+        job = known or self._jobs.new(order)
+        doubt = await self._is_broken(job.target, order.content)
+        if known is not None:
+            await _on_disk(partial(known.take, order))
+            known.doubt |= doubt
+            await self._admit(known, "resumed")
+        elif not doubt and await in_thread(partial(is_complete, job.target, order.content)):
+            await self._is_here(job)
         else:
-            job = self._jobs.new(order)
-            if await in_thread(partial(is_complete, job.target, order.content)):
-                await self._is_here(job)
-            else:
-                job = await self._pull_new(order)
+            job = await self._pull_new(order, doubt=doubt)
         return job.snapshot()
+
+    async def _is_broken(self, folder: Path, content: Content) -> bool:
+        """Whether what is here of it cannot be used: files are looked into then, whatever their record says."""
+        if not await in_thread(folder.is_dir):
+            return False
+        return is_broken(await self._tools.library.specs(fresh=True), folder, content)
 
     async def _is_here(self, job: Job) -> None:
         """Nothing is to be done."""
@@ -181,8 +213,9 @@ class DownloadManager:
         job.move(DownloadState.COMPLETED)
         self._jobs.add(job)
 
-    async def _pull_new(self, order: Order) -> Job:
+    async def _pull_new(self, order: Order, *, doubt: bool) -> Job:
         job, fresh = await in_thread(lambda: self._jobs.open(order))
+        job.doubt |= doubt
         try:
             await self._admit(job, "started")
         except BaseException:
@@ -198,11 +231,10 @@ class DownloadManager:
         job.move(DownloadState.QUEUED)
         self._jobs.add(job)
         try:
-            await in_thread(job.save)
-        except OSError as error:
-            failure = disk.failure(error, "the download")
+            await _on_disk(job.save)
+        except FluidError as failure:
             job.move(DownloadState.FAILED, failure)
-            raise failure from error
+            raise
         self._begin(job, what)
 
     def _begin(self, job: Job, what: str) -> asyncio.Task[None]:
@@ -243,6 +275,8 @@ class DownloadManager:
     async def _resume(self, job: Job) -> Download:
         if job.state in RESUMABLE:
             self._check_may_fetch()
+            await in_thread(job.check_place)
+            await _on_disk(job.lock)
             await self._admit(job, "resumed")
         elif not job.active:
             raise _has_ended(job)
@@ -257,6 +291,14 @@ class DownloadManager:
         job.move(DownloadState.CANCELLED)
         self._tools.ended(job)
         return job.snapshot()
+
+
+async def _on_disk(work: Callable[[], None]) -> None:
+    """What touches the disk, with its failures in words."""
+    try:
+        await in_thread(work)
+    except OSError as error:
+        raise disk.failure(error, "the download") from error
 
 
 async def _at_most(event: asyncio.Event, seconds: float) -> None:

@@ -15,6 +15,7 @@ from fluid_server.types import DownloadState
 
 logger = logging.getLogger(__name__)
 REMEMBERED = 50
+_NOTHING = 1000  # bytes
 
 
 class Register:
@@ -69,9 +70,9 @@ class Register:
         with suppress(OSError, ValueError):
             job = read(job.folder, self._models)
         try:
-            job.lock()
             job.take(order)
         except OSError as error:
+            job.release()
             raise disk.failure(error, "the download") from error
         return job, fresh
 
@@ -83,13 +84,18 @@ class Register:
     def _read(self, folder: Path) -> Job | None:
         try:
             job = read(folder, self._models)
+        except (OSError, ValueError) as error:
+            logger.warning("download %s cannot be read and is left alone: %s", folder.name, error)
+            return None
+        try:
             job.lock()
             job.look()
         except Conflict:
             logger.info("download %s belongs to another fluid-server program", folder.name)
             return None
         except (OSError, ValueError) as error:
-            logger.warning("download %s cannot be read and is left alone: %s", folder.name, error)
+            logger.warning("download %s cannot be gone on with and is left alone: %s", folder.name, error)
+            job.release()
             return None
         if job.state is DownloadState.CANCELLED:
             job.discard()
@@ -102,7 +108,8 @@ class Register:
         others = sum(each.missing for each in self if each.active and each is not job)
         if job.missing and job.missing + others > free:
             beside = f", and other downloads {amount(others)}" if others else ""
+            rest = f"{amount(free)} are free" if free >= _NOTHING else "nothing is free"
             raise OutOfDisk(
-                f"'{job.order.name}' needs {amount(job.missing)} more on the disk{beside}; {amount(free)} are free. "
+                f"'{job.order.name}' needs {amount(job.missing)} more on the disk{beside}; {rest}. "
                 "Make room, or set --model-path to a folder on another disk."
             )

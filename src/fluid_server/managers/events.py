@@ -19,6 +19,7 @@ class EventFeed:
 
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
+        self._closed = False
 
     def publish(self, type_: str, **data: Any) -> None:
         """Tell all who listen now; costs nothing where nobody does."""
@@ -31,6 +32,8 @@ class EventFeed:
     def listening(self) -> Generator[Listener, None, None]:
         """Everything that happens from now on, until this block or the feed ends."""
         listener = Listener()
+        if self._closed:
+            listener.end()
         self._listeners.add(listener)
         try:
             yield listener
@@ -39,6 +42,7 @@ class EventFeed:
 
     def close(self) -> None:
         """Let everybody go who still listens."""
+        self._closed = True
         for listener in self._listeners:
             listener.end()
 

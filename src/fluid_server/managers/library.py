@@ -30,6 +30,7 @@ class Library:
         self._echo = echo
         self._specs: tuple[ModelSpec, ...] = ()
         self._scanned = -RESCAN_AFTER
+        self._stale = True
         self._scanning = asyncio.Lock()
         self._behind: set[asyncio.Task[None]] = set()
 
@@ -37,7 +38,7 @@ class Library:
         """The catalog. One that is older than a moment is read again behind the answer's back, so that models that
         were copied in appear and nobody waits for a disk; ``fresh`` waits."""
         asked = time.monotonic()
-        if fresh or not self._specs:
+        if fresh or self._stale:
             await self._rescan(asked)
         elif asked - self._scanned > RESCAN_AFTER and not self._scanning.locked():
             self._look_again(asked)
@@ -60,6 +61,7 @@ class Library:
                 return
             self._scanned = time.monotonic()
             found = await asyncio.to_thread(scan, self.folder)
+            self._stale = False
             self._specs = (*found, echo_spec()) if self._echo else found
 
     @asynccontextmanager
@@ -70,11 +72,11 @@ class Library:
                 yield
             finally:
                 self._scanned = -RESCAN_AFTER
-                self._specs = ()
+                self._stale = True
 
     async def remove(self, spec: ModelSpec) -> Removal:
         """Delete a model's files. Errors: InvalidRequest for one that is built in, Conflict where a file is in use."""
-        removal = plan(spec, await self.specs(fresh=True), self.folder)
+        removal = await asyncio.to_thread(plan, spec, await self.specs(fresh=True), self.folder)
         async with self.changing():
             await asyncio.to_thread(remove, removal)
         return removal
@@ -82,6 +84,14 @@ class Library:
     async def find(self, model: str) -> ModelSpec:
         """The model of that name, ready to be used. Errors: ModelNotFound; ModelFailed where it is broken."""
         return await self._found(resolve, model)
+
+    async def at(self, path: Path) -> ModelSpec:
+        """The model that lies there now, whatever its name is. Errors: ModelNotFound; ModelFailed where broken."""
+        for fresh in (False, True):
+            for spec in await self.specs(fresh=fresh):
+                if spec.path == path:
+                    return resolve([spec], spec.id)
+        raise ModelNotFound(f"Model '{path.name}' is not there any more.", param="model")
 
     async def describe(self, model: str) -> ModelSpec:
         """The same for reading: a broken model is found too. Errors: ModelNotFound."""
@@ -100,7 +110,7 @@ class Library:
 
     async def close(self) -> None:
         """Wait for a scan that is under way."""
-        await asyncio.gather(*self._behind)
+        await asyncio.gather(*self._behind, return_exceptions=True)
 
     def say_what_is_there(self, specs: Sequence[ModelSpec]) -> None:
         """Tell the log what can be used, and what cannot and why."""

@@ -25,9 +25,9 @@ def idle_since(slot: Slot) -> float | None:
     return slot.idle_since if slot.state is State.READY and not slot.leases and not slot.pinned else None
 
 
-def gigabytes(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / 1024**3:.1f} GB"
+def amount(count: int) -> str:
+    """Bytes for people: 312 MB, 4.7 GB."""
+    return f"{count / 1000**3:.1f} GB" if count >= 1000**3 else f"{max(0, count) / 1000**2:.0f} MB"
 
 
 def claimed(slot: Slot) -> int:

@@ -7,10 +7,12 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fluid_server.catalog.gguf_names import SUFFIX, is_projector
 from fluid_server.catalog.hub import RemoteFile
+from fluid_server.errors import Conflict
 from fluid_server.managers import disk
 from fluid_server.types import ModelSpec
 
@@ -29,6 +31,30 @@ class Content:
     def places(self) -> frozenset[str]:
         """Where the files go."""
         return frozenset(place for _, place in self.files)
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """Those that tell one model of a folder from another; none where a folder is one model."""
+        files = {place for place in self.places if place.lower().endswith(SUFFIX)}
+        return frozenset(place for place in files if not is_projector(PurePosixPath(place).stem)) or frozenset(files)
+
+
+def check_place(models: Path, folder: str, content: Content) -> None:
+    """Whether the files can be put where they are to go. Errors: Conflict, naming what is in the way."""
+    if models.exists() and not models.is_dir():
+        raise Conflict(f"The models folder '{models.name}' is a file. Choose a folder with --model-path.")
+    target = PurePosixPath(folder)
+    places = [target / place for place in content.places]
+    folders = {parent for place in places for parent in place.parents if parent.name}
+    for path in sorted(folders):
+        there = models / path
+        if there.is_symlink() and not there.exists():
+            raise Conflict(f"'{path}' in the models folder is a link to nothing. Remove it, then pull again.")
+        if there.exists() and not there.is_dir():
+            raise Conflict(f"'{path}' in the models folder is a file, not a folder. Move it away, then pull again.")
+    for path in sorted(places):
+        if (models / path).is_dir():
+            raise Conflict(f"'{path}' in the models folder is a folder, not a file. Move it away, then pull again.")
 
 
 def digest(file: RemoteFile) -> str | None:
@@ -120,6 +146,12 @@ def _step_aside(places: Iterable[str], folder: Path, aside: Path) -> None:
         for place in moved:
             disk.move(aside / place, folder / place)
         raise
+
+
+def is_broken(specs: Sequence[ModelSpec], folder: Path, content: Content) -> bool:
+    """Whether the catalog finds fault with what these files have made."""
+    weights = {folder / place for place in content.places}
+    return any(spec.problem for spec in specs if spec.path == folder or spec.path in weights)
 
 
 def model_in(specs: Sequence[ModelSpec], folder: Path, content: Content) -> ModelSpec | None:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fluid_server.config import ServerConfig
@@ -15,6 +16,7 @@ from fluid_server.errors import (
     Conflict,
     FluidError,
     ModelFailed,
+    ModelNotFound,
     OutOfMemory,
     QueueFull,
     ShuttingDown,
@@ -41,6 +43,7 @@ from fluid_server.workers.probe import Report, probe
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 STOP_TIMEOUT = 1.0
+UNKILLABLE = 10.0  # seconds after which a process that was killed, and is still there, is not waited for any more
 SHUTTING_DOWN = "The server is shutting down."
 
 
@@ -64,10 +67,11 @@ class RuntimeManager:
         self._arrivals = Arrivals(config, self.library, self.downloads)
         self._room = Room(config, self.slots, self._evict)
         self._loader = Loader(config, self.runtimes, self._herald.progressed, make_handle)
-        self._slots: dict[str, Slot] = {}
-        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._slots: dict[Path, Slot] = {}  # a model's place on the disk stays, whatever the catalog calls it
+        self._loads: dict[Slot, asyncio.Task[None]] = {}
+        self._deleting: set[Slot] = set()
         self._background: set[asyncio.Task[None]] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[Slot, asyncio.TimerHandle] = {}
         self._probe: asyncio.Task[Report] | None = None
         self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
         self.context_length = config.context_length
@@ -131,18 +135,31 @@ class RuntimeManager:
         return self._probe.result() if done and self._probe else None
 
     def slot(self, model: str) -> Slot | None:
-        """The slot of a model that was asked for at least once."""
-        return self._slots.get(model)
+        """The slot of a model that was asked for at least once, by its id."""
+        return next((slot for slot in self._slots.values() if slot.spec.id == model), None)
+
+    def slot_at(self, spec: ModelSpec) -> Slot | None:
+        """The same by where the model lies."""
+        return self._slots.get(spec.path)
 
     def slots(self) -> Iterable[Slot]:
         """All slots."""
         return self._slots.values()
 
+    def vanished(self, specs: Iterable[ModelSpec]) -> list[ModelSpec]:
+        """What is in memory and not on the disk any more."""
+        there = {spec.path for spec in specs}
+        return [slot.spec for slot in self._slots.values() if slot.handle and slot.spec.path not in there]
+
     def _slot_of(self, spec: ModelSpec) -> Slot:
-        if spec.id not in self._slots:
-            self._slots[spec.id] = Slot(spec, self._herald.moved, keep_alive=self.default_keep_alive)
-            self.metrics.know(spec.id, spec.abilities)
-        return self._slots[spec.id]
+        slot = self._slots.get(spec.path)
+        if slot is None:
+            slot = Slot(spec, self._herald.moved, keep_alive=self.default_keep_alive)
+            self._slots[spec.path] = slot
+        if slot.spec.id != spec.id or slot.state in (State.ABSENT, State.FAILED):
+            slot.spec = spec  # the catalog may call it something else by now: a second quantisation came beside it
+        self.metrics.know(spec.id, spec.abilities)
+        return slot
 
     # --- leases ------------------------------------------------------------------------------------------
 
@@ -160,15 +177,17 @@ class RuntimeManager:
             can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
             raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
         slot = self._slot_of(spec)
-        with measured(self.metrics, spec.id, ability, visitor), self._held(slot, visitor, places):
-            passing, handle = await self._within(visitor, self._admitted(slot, visitor, places))
-            assert handle.info is not None
-            inside = time.monotonic()
-            try:
-                yield Lease(slot.spec, handle.info, handle, slot, visitor, self.metrics)
-            finally:
-                slot.took(time.monotonic() - inside)
-                passing.leave()
+        with measured(self.metrics, spec.id, ability, visitor), self._counted(slot, places):
+            await self._within(visitor, self._room.give_way(slot, visitor))
+            with self._held(slot, visitor):
+                passing, handle = await self._within(visitor, self._admitted(slot, visitor, places))
+                assert handle.info is not None
+                inside = time.monotonic()
+                try:
+                    yield Lease(slot.spec, handle.info, handle, slot, visitor, self.metrics)
+                finally:
+                    slot.took(time.monotonic() - inside)
+                    passing.leave()
 
     async def _found(self, model: str, visitor: Visitor) -> ModelSpec:
         return await self._within(visitor, self._arrivals.find(model, visitor))
@@ -176,25 +195,36 @@ class RuntimeManager:
     async def _within(self, visitor: Visitor, work: Coroutine[Any, Any, T]) -> T:
         """Do it before the deadline. Errors: DeadlineExceeded."""
         try:
-            async with asyncio.timeout(visitor.remaining):
+            async with asyncio.timeout(visitor.remaining) as limit:
                 return await work
         except TimeoutError:
+            if not limit.expired():
+                raise  # somebody else's
             raise visitor.too_late() from None
 
     @contextmanager
-    def _held(self, slot: Slot, visitor: Visitor, places: int) -> Generator[None, None, None]:
-        """While this lasts the model is not unloaded."""
+    def _counted(self, slot: Slot, places: int) -> Generator[None, None, None]:
+        """One of those who want the model. Errors: QueueFull."""
         self._check_queue(slot, places)
-        slot.leases += 1
         slot.places += places
-        self._cancel_timer(slot.spec.id)
         try:
             yield
         finally:
-            slot.leases -= 1
             slot.places -= places
+
+    @contextmanager
+    def _held(self, slot: Slot, visitor: Visitor) -> Generator[None, None, None]:
+        """While this lasts the model is not unloaded. Errors: ModelNotFound for one that is being deleted."""
+        if slot in self._deleting:
+            raise ModelNotFound(f"Model '{slot.spec.id}' is being deleted.", param="model")
+        slot.leases += 1
+        self._cancel_timer(slot)
+        try:
+            yield
             if visitor.keep_alive is not None:
                 slot.keep_alive = visitor.keep_alive
+        finally:
+            slot.leases -= 1
             self._released(slot)
 
     async def _admitted(self, slot: Slot, visitor: Visitor, places: int) -> tuple[Pass, WorkerHandle]:
@@ -230,7 +260,7 @@ class RuntimeManager:
             raise ShuttingDown(SHUTTING_DOWN)
         if slot.state in (State.READY, State.DRAINING) and slot.handle and not slot.usable:
             visitor.activity = slot.activity
-            await slot.handle.ended.wait()
+            await self._gone(slot, slot.handle)
         if slot.usable and slot.handle:
             return slot.handle
         self._check_rest(slot)
@@ -239,6 +269,18 @@ class RuntimeManager:
         if slot.handle is None or slot.state is not State.READY:
             raise slot.failure or ShuttingDown("The model was unloaded before it could be used. Try again.")
         return slot.handle
+
+    async def _gone(self, slot: Slot, handle: WorkerHandle) -> None:
+        """Wait until a worker that is leaving has left. Errors: ModelFailed for one that does not."""
+        try:
+            async with asyncio.timeout(UNKILLABLE):
+                await handle.ended.wait()
+        except TimeoutError:
+            raise ModelFailed(
+                f"The former process of model '{slot.spec.id}' does not end. Restart the server, or the machine where "
+                "a driver holds it.",
+                retry_after=UNKILLABLE,
+            ) from None
 
     async def _loaded(self, load: asyncio.Task[None]) -> None:
         try:
@@ -259,14 +301,15 @@ class RuntimeManager:
         if slot.leases or slot.state is not State.READY:
             return
         slot.idle_since = time.monotonic()
-        self._cancel_timer(slot.spec.id)
+        self._room.changed()
+        self._cancel_timer(slot)
         if slot.keep_alive != FOR_EVER and not slot.pinned and not self.closing:
-            self._timers[slot.spec.id] = asyncio.get_running_loop().call_later(
+            self._timers[slot] = asyncio.get_running_loop().call_later(
                 slot.keep_alive, lambda: self._in_background(self._unload(slot, "idle"), "unload")
             )
 
-    def _cancel_timer(self, model: str) -> None:
-        timer = self._timers.pop(model, None)
+    def _cancel_timer(self, slot: Slot) -> None:
+        timer = self._timers.pop(slot, None)
         if timer:
             timer.cancel()
 
@@ -275,16 +318,15 @@ class RuntimeManager:
     async def load(self, model: str, visitor: Visitor, *, pin: bool | None = None) -> ModelSpec:
         """Load a model and keep it; returns when it is ready. Errors: why it cannot be had."""
         slot = self._slot_of(await self._found(model, visitor))
-        if pin is not None:
-            slot.pinned = pin
-        with self._held(slot, visitor, 0):
+        with self._held(slot, visitor):
             await self._within(visitor, self._ready(slot, visitor))
+            slot.pinned = slot.pinned if pin is None else pin
         return slot.spec
 
     async def unload(self, model: str) -> ModelSpec:
         """Let a model go now; one that failed may be tried again at once. Errors: Conflict while it is in use."""
-        spec = await self.library.describe(model)
-        slot = self._slots.get(spec.id)
+        spec = await self._known(model)
+        slot = self._slots.get(spec.path)
         if slot is not None:
             self._check_unused(slot, "unloaded")
             await self._unload(slot, "asked")
@@ -294,30 +336,43 @@ class RuntimeManager:
 
     async def pin(self, model: str, *, pinned: bool = True) -> ModelSpec:
         """Keep a model from being unloaded by anything but an order, or no longer. Errors: ModelNotFound."""
-        slot = self._slot_of(await self.library.find(model))
+        slot = self._slot_of(await self._known(model))
         slot.pinned = pinned
-        self._cancel_timer(slot.spec.id)
+        self._cancel_timer(slot)
         self._released(slot)
         return slot.spec
 
     async def delete(self, model: str) -> ModelSpec:
         """Remove a model from the disk. Errors: ModelNotFound, Conflict while it is in use, InvalidRequest."""
         spec = await self.library.describe(model)
-        slot = self._slots.get(spec.id)
-        if slot is not None:
-            self._check_unused(slot, "deleted")
+        slot = self._slot_of(spec)
+        self._check_unused(slot, "deleted")
+        self._deleting.add(slot)  # from here on nobody gets a lease
+        try:
             await self._unload(slot, "deleted")
-        await self.library.remove(spec)
-        if slot is not None and slot.handle is None and not slot.leases:
-            del self._slots[spec.id]
+            if slot.handle:  # it was leaving already
+                await self._gone(slot, slot.handle)
+            await self.library.remove(spec)
+        finally:
+            self._deleting.discard(slot)
+        self._slots.pop(spec.path, None)
         self._herald.deleted(spec.id)
         return spec
 
+    async def _known(self, model: str) -> ModelSpec:
+        """A model of the catalog, or one that is in memory and not on the disk any more. Errors: ModelNotFound."""
+        slot = self.slot(model)
+        if slot is not None and slot.handle is not None:
+            return slot.spec
+        return await self.library.describe(model)
+
     def _check_unused(self, slot: Slot, what: str) -> None:
+        if slot in self._deleting:
+            raise Conflict(f"Model '{slot.spec.id}' is being deleted already.", param="model")
         if slot.leases or slot.state in (State.LOADING, State.WARMING):
             raise Conflict(
-                f"Model '{slot.spec.id}' is in use ({max(1, slot.leases)} requests) and cannot be {what} now. "
-                "Wait for them, or end them, and ask again.",
+                f"Model '{slot.spec.id}' is in use and cannot be {what} now (requests: {slot.leases}). "
+                "Wait until they have ended, and ask again.",
                 param="model",
             )
 
@@ -325,25 +380,27 @@ class RuntimeManager:
 
     def _load_task(self, slot: Slot) -> asyncio.Task[None]:
         """The load that is under way, or a new one: one at a time for each model, joined by all who wait."""
-        task = self._loads.get(slot.spec.id)
+        task = self._loads.get(slot)
         if task is None:
             task = asyncio.create_task(self._load(slot), name=f"load {slot.spec.id}")
-            self._loads[slot.spec.id] = task
+            self._loads[slot] = task
             task.add_done_callback(lambda done: self._load_over(slot, done))
         return task
 
     def _load_over(self, slot: Slot, task: asyncio.Task[None]) -> None:
-        self._loads.pop(slot.spec.id, None)
+        self._loads.pop(slot, None)
         if not task.cancelled():
             task.exception()  # marks it as seen: all who waited may have left
 
     async def _load(self, slot: Slot) -> None:
-        slot.spec = await self.library.find(slot.spec.id)
+        slot.spec = await self.library.at(slot.spec.path)
         slot.notes.clear()
         slot.move(State.LOADING)
         started = time.monotonic()
         try:
             slot.handle = await self._loader.load(slot, self._room.make, self._worker_ended)
+            if not slot.handle.alive:  # it died as it became ready, which is the load's failure
+                raise ModelFailed(f"Model '{slot.spec.id}' did not load: its process ended right after.")
             slot.load_seconds = time.monotonic() - started
             slot.move(State.READY)
         except FluidError as error:
@@ -358,13 +415,12 @@ class RuntimeManager:
 
     async def _give_up(self, slot: Slot, error: FluidError) -> None:
         handle = slot.handle
-        if isinstance(error, OutOfMemory | ShuttingDown):
-            slot.failure = error
-            slot.move(State.ABSENT)
-        else:
-            slot.move(State.FAILED, failure=error)
+        slot.keep_alive = self.default_keep_alive
+        passing_ = isinstance(error, OutOfMemory | ShuttingDown)
+        slot.move(State.ABSENT if passing_ else State.FAILED, failure=error)
         if handle:
             await handle.stop(0)
+        self._room.changed()
         if not isinstance(error, ShuttingDown):
             self._herald.not_loaded(slot, error)
 
@@ -376,14 +432,16 @@ class RuntimeManager:
             self._herald.evicted(slot, other)
 
     async def _unload(self, slot: Slot, why: str) -> bool:
-        """End a model's worker, unless it is in use by now."""
-        if slot.leases or slot.state is not State.READY or slot.handle is None:
+        """End a model's worker, unless it is in use by now, or pinned and nobody has ordered it."""
+        if slot.leases or slot.state is not State.READY or slot.handle is None or (why == "idle" and slot.pinned):
             return False
-        self._cancel_timer(slot.spec.id)
+        self._cancel_timer(slot)
         handle = slot.handle
         slot.move(State.DRAINING)
         slot.keep_alive = self.default_keep_alive
         await handle.stop(STOP_TIMEOUT)
+        if slot.handle is handle and handle.ended.is_set():
+            slot.move(State.ABSENT)  # it had died before it was told to go, and says so no second time
         self._herald.unloaded(slot, why)
         return True
 
@@ -391,16 +449,19 @@ class RuntimeManager:
         """A worker has gone, told to or not; while loading, the load itself hears of it."""
         if slot.handle is not handle or slot.state not in (State.READY, State.DRAINING):
             return
-        self._cancel_timer(slot.spec.id)
+        self._cancel_timer(slot)
+        slot.keep_alive = self.default_keep_alive
         if slot.state is State.READY and not self.closing:
             self._died(slot, handle)
         else:
             slot.move(State.ABSENT)
+        self._room.changed()
 
     def _died(self, slot: Slot, handle: WorkerHandle) -> None:
         slot.deaths += 1
+        often = f", {slot.deaths} times in a row" if slot.deaths > 1 else ""
         resting = slot.deaths >= DEATHS_IN_A_ROW
-        error = WorkerDied(f"The process of model '{slot.spec.id}' ended {slot.deaths} times in a row.")
+        error = WorkerDied(f"The process of model '{slot.spec.id}' has ended unexpectedly{often}. Send it again.")
         slot.move(State.FAILED if resting else State.ABSENT, failure=error)
         self._herald.died(slot, handle, error)
 
@@ -409,8 +470,12 @@ class RuntimeManager:
     async def _warm_up(self) -> None:
         """Load what was asked for, else the default of each kind; Whisper first, since it is the smaller."""
         try:
+            here = {name for spec in await self.library.specs() for name in (spec.id, *spec.aliases)}
             for name in self._config.pin:
-                await self._warm(name, pin=True)
+                if name in here or not self._config.auto_download:
+                    await self._warm(name, pin=True)
+                else:  # fetching it may take hours: that is no warm-up
+                    self._in_background(self._warm(name, pin=True), f"fetch {name}")
             if self._config.warm_up:
                 for name in to_warm(await self.library.specs(), await self.runtimes(), self._config):
                     await self._warm(name)

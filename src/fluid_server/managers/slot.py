@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 FIRST_COOL_DOWN = 10.0
 LONGEST_COOL_DOWN = 300.0
 DEATHS_IN_A_ROW = 3  # of a worker that answered no request in between: then its model rests like one that did not load
+UNKNOWN_LOAD = 5.0  # seconds that are said where nobody has seen the model load yet
 PACE_MEMORY = 0.2  # weight of the newest answer in the running mean of how long answers take
 
 
@@ -81,6 +82,8 @@ class Slot:
             self.retry_at = time.monotonic() + cool_down(self.failures)
         if state in (State.ABSENT, State.FAILED):
             self.handle, self.idle_since = None, None
+        if state is State.ABSENT:
+            self.failure = failure
         self.on_move(self, before)
 
     def proved(self) -> None:
@@ -94,7 +97,7 @@ class Slot:
     @property
     def next_place(self) -> float:
         """Seconds until a place in the queue is likely to be free: answers leave at the pace of the last ones."""
-        return max(1.0, self.pace / self.capacity)
+        return max(1.0 if self.state is State.READY else self.load_seconds or UNKNOWN_LOAD, self.pace / self.capacity)
 
     @property
     def info(self) -> ModelInfo | None:
@@ -118,6 +121,8 @@ class Slot:
 
     def activity(self) -> str:
         """What a waiting client may be told, in a few words."""
+        if self.state is State.LOADING and self.handle is None:
+            return "waiting for memory that other models use"
         if self.state is State.LOADING:
             progress = self.handle.progress if self.handle else None
             done = f" {progress.fraction:.0%}" if progress and progress.fraction is not None else ""

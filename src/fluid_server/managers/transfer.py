@@ -87,7 +87,7 @@ class Transfer:
                 self._listener.says(f"'{self._file.path}' came damaged: it is fetched once more")
         raise DownloadDamaged(
             f"'{self._file.path}' of {self._source.repo} came damaged twice: what came is not what the Hub says it is. "
-            "Resume the download to fetch this file again; the other files are kept."
+            "Pull it again to fetch this file once more; the other files are kept."
         )
 
     async def _fetch(self) -> None:
@@ -162,9 +162,9 @@ class Transfer:
         if failed > self._patience.retries:
             raise HubUnreachable(
                 f"'{self._file.path}' of {self._source.repo} could not be fetched: {cut.reason}, {failed} times in a "
-                "row. What has come is kept: look at the network, then resume the download."
+                "row. What has come is kept: look at the network, then pull it again."
             )
-        wait = self._patience.before(failed) if cut.retry_after is None else cut.retry_after
+        wait = max(self._patience.before(failed), cut.retry_after or 0.0)
         when = f" in {wait:.0f} s" if wait >= 1 else ""
         count = f", try {failed} of {self._patience.retries}" if failed else ""
         self._listener.says(f"{cut.reason}: trying again{when}{count}")

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+LONGEST_TEXT = 40  # characters: nothing that means a duration is longer
 LONGEST = 10 * 365 * 86400.0  # what is longer is for ever
 
 
@@ -22,12 +23,14 @@ def seconds(value: Any) -> float | None:
         return None
     if isinstance(value, str):
         value = _parsed(value.strip().lower())
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - not a number
         raise ValueError('write it as seconds, or as text such as "5m" or "1h30m"; -1 is for ever')
     return math.inf if value < 0 or value > LONGEST else float(value)
 
 
 def _parsed(text: str) -> float | str:
+    if len(text) > LONGEST_TEXT:
+        return text
     sign = -1.0 if text.startswith("-") else 1.0
     text = text.removeprefix("-")
     if re.fullmatch(r"\d+(\.\d+)?", text):

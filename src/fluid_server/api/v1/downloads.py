@@ -25,6 +25,7 @@ from fluid_server.errors import (
     Unauthorized,
 )
 from fluid_server.managers.arrivals import progress_of
+from fluid_server.managers.download_job import failure_of
 from fluid_server.managers.download_manager import DownloadManager
 from fluid_server.types import Download, DownloadState
 
@@ -98,7 +99,7 @@ async def _steps(downloads: DownloadManager, download: Download) -> AsyncGenerat
             download = step
             yield download_body(step).model_dump()
     if download.state is DownloadState.FAILED:
-        raise HubError(download.error_message or "The download failed.", param="model", code=download.error_code)
+        raise failure_of(download.error_code, download.error_message or "The download failed.")
 
 
 async def _frames(downloads: DownloadManager, download: Download) -> AsyncGenerator[bytes, None]:

@@ -49,7 +49,7 @@ def _fits(kind: str, wanted: str) -> bool:
 
 async def _snapshot(manager: RuntimeManager) -> dict[str, Any]:
     specs = await manager.library.specs()
-    models = [*(model_body(manager, spec) for spec in specs), *arriving(manager)]
+    models = [*(model_body(manager, spec) for spec in specs), *arriving(manager, specs)]
     return {
         "type": "snapshot",
         "created": time.time(),

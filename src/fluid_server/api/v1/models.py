@@ -26,14 +26,16 @@ NAMED = (InvalidRequest, Unauthorized, ModelNotFound)
 @router.get("", response_model=ModelList, responses=documented(Unauthorized))
 async def list_models(manager: Manager) -> ModelList:
     """All models of the models folder: the loaded, the absent, the broken with their reasons, those on their way."""
-    here = [model_body(manager, spec) for spec in await manager.library.listed()]
-    return ModelList(data=[*here, *arriving(manager)])
+    specs = await manager.library.listed()
+    here = [model_body(manager, spec) for spec in (*specs, *manager.vanished(specs))]
+    return ModelList(data=[*here, *arriving(manager, specs)])
 
 
 @router.get("/{model:path}", response_model=ModelBody, responses=documented(Unauthorized, ModelNotFound))
 async def retrieve_model(model: str, manager: Manager) -> ModelBody:
     """One model by its id or an alias."""
-    return model_body(manager, await manager.library.describe(model))
+    on_its_way = [one for one in arriving(manager, await manager.library.specs()) if one.id == model]
+    return on_its_way[0] if on_its_way else model_body(manager, await manager.library.describe(model))
 
 
 @router.post(
