@@ -46,7 +46,9 @@ FLAGS = (
 SHOWN = 20  # failures and problems that are told in full
 THINK = 0.15  # seconds between what a client does and what it does next, on average
 WARM = 30.0  # seconds after which memory should not grow any more
-GROWTH = 20.0  # megabytes by which the server may be larger at the end than after WARM
+# Megabytes by which the server may be larger at the end than after WARM: malloc's threads leave holes. Measured 7 to 16
+# in five minutes, while the number of Python's objects stayed the same and malloc_trim gave them back.
+GROWTH = 25.0
 FILES = 4  # open files more at the end than before
 EXPECTED_ERRORS = ("model did not load", "worker died")
 NEVER = ("Traceback", "defect", "never retrieved", "does not go from", "was never awaited", "worker hangs")

@@ -25,10 +25,10 @@ COOL_DOWN = 310.0  # seconds for which a model may rest after a load that a kill
 LOG_LINES = 40
 LLMS = (OPENVINO, GGUF, "fluid-tiny-gguf:Q8_0", ECHO)
 MODELS = (*LLMS, WHISPER)
-GONE = frozenset({(404, "model_not_found")})
+GONE = frozenset({(404, "model_not_found"), (503, "model_downloading")})
 BUSY = frozenset({(409, "conflict")})
 FETCHING = BUSY | {(502, "hub_error"), (502, "hub_unreachable"), (502, "download_damaged")}
-ALWAYS = {(429, "queue_full"), (507, "insufficient_memory")}
+ALWAYS = {(429, "queue_full")}
 FASHION = 2.0  # seconds for which most clients want the same two models: so models come and go, and not all at once
 
 
@@ -79,6 +79,8 @@ class World:
     kills: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     pulled: set[str] = field(default_factory=set)
     deleted: float = 0.0
+    pins: int = 0
+    unpinned: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -181,6 +183,8 @@ class Client:
         if any(code == known and status in (None, number) for number, known in ALWAYS | ask.may):
             return True
         now = time.monotonic()
+        if code == "insufficient_memory" and status in (None, 507):
+            return bool(self.world.pins) or self.world.unpinned >= started  # only what is pinned is not waited for
         if code == "worker_died" and status in (None, 500):
             return self.world.killed(ask.model, started - 1)
         if code == "model_load_failed" and status in (None, 503):

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.soak_client import BUSY, FETCHING, PATIENCE, Ask, Client, Wrong, frames
+from benchmarks.soak_client import BUSY, FETCHING, MODELS, PATIENCE, Ask, Client, Wrong, frames
 from benchmarks.soak_requests import CHAT, SOUNDS, TRANSCRIPTIONS, messages
 from tests.front_door import ECHO, WHISPER
 
@@ -46,9 +46,13 @@ async def pin(client: Client) -> str:
     """Pin a model for a moment."""
     model = client.model()
     path = f"/v1/models/{model}/pin"
+    world = client.world
+    world.pins += 1
     _, answer = await client.whole(Ask(path=path, model=model))
     await asyncio.sleep(client.dice.uniform(0, 1))
     outcome, after = await client.whole(Ask(path=path, model=model, body={"pinned": False}))
+    world.pins -= 1
+    world.unpinned = time.monotonic()
     if not answer["pinned"] or after["pinned"]:
         raise Wrong(f"pinned: {answer['pinned']}, then {after['pinned']}")
     return outcome
@@ -101,15 +105,12 @@ async def listen(client: Client) -> str:
 
 
 def follow(states: dict[str, str], one: dict[str, Any]) -> None:
-    """Errors: Wrong where an event does not go with those before it."""
+    """Errors: Wrong where an event does not go with those before it. Models that are fetched may change their names."""
     if one["type"] == "snapshot":
-        states.update({model["id"]: model["state"] for model in one["models"]})
+        states.update({model["id"]: model["state"] for model in one["models"] if model["id"] in MODELS})
     elif one["type"] == "feed.lagged":
         states.clear()
-    elif one["type"] == "models.changed":
-        for model in one.get("removed", ()):
-            states.pop(model, None)
-    elif one["type"] == "model.state":
+    elif one["type"] == "model.state" and one["model"] in MODELS:
         before = states.get(one["model"], one["previous"])
         if before != one["previous"]:
             raise Wrong(f"{one['model']} was {before}, and the feed says that it was {one['previous']}")

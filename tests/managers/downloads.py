@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ SIZE = (GGUF / F16).stat().st_size
 HALF = SIZE // 2
 QUEUED, DOWNLOADING, VERIFYING, INSTALLING, PAUSED, COMPLETED, FAILED, CANCELLED = DownloadState
 QUICK = Patience(stall=PATIENCE, retries=2, first=0.01, longest=0.02, soon=0.001)
+HASTY = replace(QUICK, stall=0.5)  # for who is left hanging in the middle and goes on by himself
 
 
 @dataclass(frozen=True)

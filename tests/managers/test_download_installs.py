@@ -24,6 +24,7 @@ from tests.managers.downloads import (
     F16,
     FAILED,
     GGUF,
+    HASTY,
     OPENVINO,
     SIZE,
     TINY,
@@ -171,7 +172,7 @@ def test_a_paused_download_goes_on_though_small_files_came_or_went(
 @pytest.mark.parametrize("end", [True, False])
 def test_a_model_that_is_broken_is_repaired(hub: HubServer, tmp_path: Path, end: bool) -> None:
     async def work() -> None:
-        async with bench(tmp_path) as made:
+        async with bench(tmp_path, patience=HASTY) as made:
             await made.fetch(f"{BIG}:F16")
             with (tmp_path / BIG / F16).open("r+b") as file:
                 file.write(bytes(10))

@@ -29,6 +29,7 @@ from tests.managers.downloads import (
     FAILED,
     GGUF,
     HALF,
+    HASTY,
     INSTALLING,
     OPENVINO,
     PAUSED,
@@ -303,7 +304,7 @@ def test_a_job_with_values_of_other_kinds_is_left_alone(hub: HubServer, tmp_path
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_folder_of_downloads_that_was_deleted_is_made_anew(hub: HubServer, tmp_path: Path, by_name: bool) -> None:
     async def work() -> None:
-        async with bench(tmp_path) as made:
+        async with bench(tmp_path, patience=HASTY) as made:
             job = await half(made, hub)
             await made.manager.pause(job.id)
             shutil.rmtree(tmp_path / ".downloads")

@@ -55,6 +55,7 @@ class Room:
             verdict, others = self._judge(slot)
             raise OutOfMemory(self._does_not_fit(slot, verdict, others)) from None
         finally:
+            slot.crowded = False
             if self._waiting.pop(slot, None) is not None:
                 self.changed()
 
@@ -73,6 +74,7 @@ class Room:
                 raise OutOfMemory(self._does_not_fit(slot, verdict, others))
             else:
                 self._waiting.setdefault(slot, time.monotonic())
+                slot.crowded = True
                 with suppress(TimeoutError):  # other programs free memory without telling
                     async with asyncio.timeout(LOOK_AGAIN):
                         await self._changed.wait()

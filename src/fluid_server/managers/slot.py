@@ -54,6 +54,7 @@ class Slot:
     leases: int = 0
     places: int = 0
     pinned: bool = False
+    crowded: bool = False
     keep_alive: float = 0.0
     idle_since: float | None = None
     load_seconds: float = 0.0
@@ -121,7 +122,7 @@ class Slot:
 
     def activity(self) -> str:
         """What a waiting client may be told, in a few words."""
-        if self.state is State.LOADING and self.handle is None:
+        if self.crowded:
             return "waiting for memory that other models use"
         if self.state is State.LOADING:
             progress = self.handle.progress if self.handle else None
