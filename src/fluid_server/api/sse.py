@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request, Response
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from fluid_server.api.deps import disconnected
 from fluid_server.api.errors import body_of, internal_error
@@ -53,17 +53,27 @@ async def respond(
         gone.cancel()
         if not begun:  # whatever ended this, the request in the worker must not go on
             await _abandon(first, frames)
-    return _Stream(
-        _body(first, frames, activity),
-        ping=heartbeat,
-        ping_message_factory=lambda: ServerSentEvent(comment=activity()),
-        sep="\n",
-        send_timeout=UNREAD,
-    )
+    return _Stream(first, frames, heartbeat, activity)
 
 
 class _Stream(EventSourceResponse):
     """Ends where the client has stopped reading: what it holds is wanted by others."""
+
+    def __init__(
+        self,
+        first: asyncio.Future[bytes],
+        frames: AsyncGenerator[bytes, None],
+        heartbeat: float,
+        activity: Callable[[], str],
+    ) -> None:
+        super().__init__(
+            self._body(first, frames, activity),
+            ping=heartbeat,
+            ping_message_factory=lambda: ServerSentEvent(comment=activity(), sep="\n"),
+            sep="\n",
+            send_timeout=UNREAD,
+        )
+        self._over = False  # the last event is on its way: a heartbeat behind it would be read as part of the answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,27 +81,36 @@ class _Stream(EventSourceResponse):
         except SendTimeoutError:
             logger.warning("a client has read nothing for %.0f s: its stream is ended", UNREAD)
 
+    async def _ping(self, send: Send) -> None:
+        async def unless_over(message: Message) -> None:
+            if not self._over:
+                await send(message)
+
+        await super()._ping(unless_over)
+
+    async def _body(
+        self, first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None], activity: Callable[[], str]
+    ) -> AsyncIterator[bytes]:
+        try:
+            async with aclosing(frames):
+                if not first.done():
+                    yield f": {activity()}\n\n".encode()
+                yield await first
+                async for some in frames:
+                    yield some
+            self._over = True
+            yield DONE
+        except FluidError as error:
+            self._over = True
+            yield frame(body_of(error))
+        except Exception:  # too late for a status: a client that reads the stream must still learn of it
+            logger.exception("defect in the middle of a stream")
+            self._over = True
+            yield frame(body_of(internal_error()))
+
 
 async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:
     first.cancel()
     with suppress(asyncio.CancelledError, FluidError, StopAsyncIteration):
         await first
     await frames.aclose()
-
-
-async def _body(
-    first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None], activity: Callable[[], str]
-) -> AsyncIterator[bytes]:
-    try:
-        async with aclosing(frames):
-            if not first.done():
-                yield f": {activity()}\n\n".encode()
-            yield await first
-            async for some in frames:
-                yield some
-        yield DONE
-    except FluidError as error:
-        yield frame(body_of(error))
-    except Exception:  # too late for a status: a client that reads the stream must still learn of it
-        logger.exception("defect in the middle of a stream")
-        yield frame(body_of(internal_error()))
