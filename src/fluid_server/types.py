@@ -1,4 +1,4 @@
-"""What flows between the parts: small frozen values, made once at the door. Imports nothing of ours."""
+"""What flows between the parts: small frozen values, made once at the door. Imports nothing of ours but shapes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from fluid_server.shapes import Shape
 
 
 class Format(StrEnum):
@@ -110,7 +112,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeOptions:
-    """How a runtime is to load its model. ``kv_budget_bytes`` bounds the KV cache; None leaves it to the runtime."""
+    """How a runtime is to load its model. ``kv_budget_bytes`` bounds the KV cache; None leaves it to the runtime.
+
+    ``dialect`` names one of content.dialects; None has it recognised from the chat template.
+    """
 
     device: str = "CPU"
     threads: int | None = None
@@ -118,6 +123,7 @@ class RuntimeOptions:
     context_length: int | None = None
     kv_budget_bytes: int | None = None
     cache_dir: Path | None = None
+    dialect: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -200,21 +206,85 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Something that the model may call.
+
+    A function takes JSON that ``parameters`` describes (any object, where they are None); ``strict`` has the grammar
+    enforce it. A custom tool takes one text, of the form ``input`` where that is not None.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+    custom: bool = False
+    input: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """What the model may call, and whether it must.
+
+    ``mode`` is none, auto or required. ``names``: only these of the tools (a named function is required with one
+    name); None is all. ``parallel`` False: at most one call an answer.
+    """
+
+    tools: tuple[Tool, ...]
+    mode: str = "auto"
+    names: tuple[str, ...] | None = None
+    parallel: bool = True
+
+    @property
+    def allowed(self) -> tuple[Tool, ...]:
+        """The tools that may be called in this answer."""
+        if self.mode == "none":
+            return ()
+        return tuple(tool for tool in self.tools if self.names is None or tool.name in self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
     """Text to be generated. Exactly one of ``messages``, ``text`` and ``tokens`` is the prompt.
 
-    ``max_tokens`` None means: until the model ends or its context is full.
+    ``max_tokens`` None means: until the model ends or its context is full. ``shape`` is what the answer must look
+    like. ``logprobs``: None for none, else how many alternatives to each token are wanted besides it (0 to 20).
+    ``suffix`` is what follows the gap that the model fills after ``text``. ``effort`` is OpenAI's reasoning_effort,
+    ``verbosity`` its namesake; each goes to the chat template's own switch.
     """
 
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     tokens: tuple[int, ...] | None = None
+    suffix: str | None = None
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     n: int = 1
     ignore_eos: bool = False
+    tool_use: ToolUse | None = None
+    shape: Shape | None = None
+    logprobs: int | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    effort: str | None = None
+    verbosity: str | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizeRequest:
+    """A question to a model's tokenizer: the ids of a prompt, or the text of ``ids``.
+
+    ``prompt`` is a request whose prompt would be sent as it stands here, tools and template included; nothing is
+    generated. ``special`` and ``pieces``: with what the tokenizer puts around plain text, and each token's text.
+    The answer is one Tokenized, then Done.
+    """
+
+    prompt: GenerateRequest | None = None
+    ids: tuple[int, ...] | None = None
+    special: bool = True
+    pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +299,36 @@ class TranscribeRequest:
     max_seconds: float = 4 * 3600.0
 
 
-Request = GenerateRequest | TranscribeRequest
+Request = GenerateRequest | TokenizeRequest | TranscribeRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Exact token counts of one request; ``audio_seconds`` is the decoded length of a transcribed file."""
+    """Exact token counts of one request; ``audio_seconds`` is the decoded length of a transcribed file.
+
+    ``cached_tokens`` are those of the prompt that were not computed again; ``reasoning_tokens`` those of the
+    completion that are reasoning.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     audio_seconds: float = 0.0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token and its natural-log probability; ``text`` is what it adds, ``data`` its bytes where known.
+
+    ``top`` are the likeliest tokens at its place, itself not necessarily among them, the likeliest first.
+    """
+
+    token: int
+    text: str
+    logprob: float
+    data: bytes = b""
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +337,30 @@ class TextPiece:
 
     choice: int
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPiece:
+    """A piece of what one choice thinks before it answers."""
+
+    choice: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPiece:
+    """A piece of a tool call: the first of each ``index`` has ``id`` and ``name``, all have more of the arguments.
+
+    ``index`` counts the calls of one choice. Of a function the arguments are JSON, of a custom tool its input.
+    """
+
+    choice: int
+    index: int
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +369,16 @@ class ChoiceEnd:
 
     choice: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """The answer to a TokenizeRequest; ``pieces`` are the texts of the single tokens."""
+
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...] = ()
+    text: str = ""
+    context_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +393,7 @@ class Cancelled:
     """The request has left the engine because it was told to: its place is free."""
 
 
-Event = TextPiece | ChoiceEnd | Done | Cancelled
+Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Done | Cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,7 @@ async def _sent(failure: FluidError | None = None) -> list[bytes]:
         raise AssertionError
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
-    answer = await sse.respond(
-        Request(scope, receive), _frames(failure), heartbeat=BEAT, activity=lambda: "generating"
-    )
+    answer = await sse.respond(Request(scope, receive), _frames(failure), heartbeat=BEAT, activity=lambda: "generating")
     bodies: list[bytes] = []
 
     async def send(message: Message) -> None:

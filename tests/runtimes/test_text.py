@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime, complete, kv_tokens
+from fluid_server.runtimes.text import TextRuntime
+from fluid_server.runtimes.text_plan import Piece, Plan, complete, kv_tokens
 from fluid_server.types import (
     Cancelled,
     ChoiceEnd,
@@ -52,6 +53,9 @@ class Scripted(TextRuntime):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         return [1] * special + [ord(letter) for letter in text]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(chr(one) for one in ids)
 
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         if prompt == [ord("!")]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -56,8 +56,8 @@ _UNCOMPILABLE = (SyntaxError, RecursionError, MemoryError)
 class ChatTemplate:
     """One model's chat template, compiled once; ``source`` None is PLAIN_TEMPLATE.
 
-    ``stops`` are the further stop strings an answer to this template needs. Raises EngineFailed when the
-    template does not compile, so that the load of the model fails with that reason.
+    ``stops`` are the further stop strings an answer to this template needs, ``variables`` the names that it reads.
+    Raises EngineFailed when the template does not compile, so that the load of the model fails with that reason.
     """
 
     def __init__(self, source: str | None, special_tokens: Mapping[str, str]) -> None:
@@ -66,6 +66,7 @@ class ChatTemplate:
         self._special_tokens = dict(special_tokens)
         self._knows_developer = "developer" in text
         self._template = _compile(text)
+        self.variables = frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
 
     def render(
         self,
@@ -148,12 +149,8 @@ class _Refused(TemplateError):
 
 
 def _compile(source: str) -> Template:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = _tojson
     try:
-        return environment.from_string(source, globals=_FUNCTIONS)
+        return _ENVIRONMENT.from_string(source, globals=_FUNCTIONS)
     except TemplateSyntaxError as exc:
         raise EngineFailed(
             f"The model's chat template does not compile: line {exc.lineno}: {exc.message}. "
@@ -216,4 +213,13 @@ def _tojson(
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _tojson
+    return environment
+
+
 _FUNCTIONS: dict[str, Any] = {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+_ENVIRONMENT = _environment()

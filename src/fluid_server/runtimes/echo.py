@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 
 from fluid_server import __version__
+from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.runtimes.base import ReportProgress
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime, context_limit
-from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
+from fluid_server.runtimes.text import TextRuntime
+from fluid_server.runtimes.text_plan import Piece, Plan, context_limit
+from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -49,8 +51,21 @@ class EchoRuntime(TextRuntime):
                 self._words.append(word)
         return [self._ids[word] for word in words]
 
+    def decode(self, ids: list[int]) -> str:
+        """The words of these ids."""
+        if ids and (min(ids) < 0 or max(ids) >= len(self._words)):
+            raise InvalidRequest(f"The prompt has token ids outside of 0 to {len(self._words) - 1}.", param="prompt")
+        return "".join(self._words[token] for token in ids)
+
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         """Find what is to be repeated."""
+        if plan.shape is not None:
+            raise UnsupportedField(
+                "The built-in model 'echo' only repeats what it is told: it cannot keep to a format or call a tool.",
+                param="response_format",
+            )
+        if plan.logit_bias:
+            raise UnsupportedField("The built-in model 'echo' draws no tokens.", param="logit_bias")
         text = "".join(self._words[token] for token in prompt if token < len(self._words))
         said = text.removesuffix("\necho: ").rpartition("user: ")[2]
         self._voices[sequence] = _Voice(re.findall(r"\s*\S+", said) or [" "], plan)
@@ -74,4 +89,12 @@ class EchoRuntime(TextRuntime):
             finish = "stop"
         elif voice.said >= voice.plan.max_tokens:
             finish = "length"
-        return Piece(sequence, word, 1, finish)
+        return Piece(sequence, word, 1, finish, logprobs=self._logprobs(word, voice.plan.logprobs))
+
+    def _logprobs(self, word: str, wanted: int | None) -> tuple[TokenLogprob, ...]:
+        """It is always certain."""
+        if wanted is None:
+            return ()
+        (token,) = self.encode(word, special=False)
+        certain = TokenLogprob(token, word, 0.0, word.encode())
+        return (TokenLogprob(token, word, 0.0, word.encode(), (certain,) if wanted else ()),)

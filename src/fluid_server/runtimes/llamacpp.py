@@ -12,7 +12,8 @@ from typing import Protocol
 from fluid_server.errors import EngineFailed
 from fluid_server.runtimes.base import ReportProgress
 from fluid_server.runtimes.table import load_target
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime
+from fluid_server.runtimes.text import TextRuntime
+from fluid_server.runtimes.text_plan import Piece, Plan
 from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
 
 # package that must be there → module and class of its driver, the preferred one first
@@ -32,6 +33,9 @@ class Driver(Protocol):
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Text to token ids; ``special`` adds BOS and the like as the model's vocabulary says."""
+
+    def decode(self, ids: list[int]) -> str:
+        """Token ids to text, special tokens included. Errors: InvalidRequest for ids outside of the vocabulary."""
 
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         """Begin to generate."""
@@ -71,6 +75,10 @@ class LlamaCppRuntime(TextRuntime):
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Text to token ids."""
         return self._driver.encode(text, special=special)
+
+    def decode(self, ids: list[int]) -> str:
+        """Token ids to text."""
+        return self._driver.decode(ids)
 
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         """Begin to generate."""

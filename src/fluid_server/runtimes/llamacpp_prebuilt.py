@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
 from fluid_server.runtimes.base import arrived, plain_reason, spare_threads
-from fluid_server.runtimes.text import Piece, Plan, kv_tokens
+from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH = 256  # tokens of prompts in one step: with 2048, a running stream stood still for seconds
@@ -62,6 +62,10 @@ class PrebuiltDriver:
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Text to token ids, by the core's own tokenizer."""
         return self._listener.tokenize(text, special=special)
+
+    def decode(self, ids: list[int]) -> str:
+        """Token ids to text, by the core's own tokenizer."""
+        return self._listener.detokenize(ids)
 
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         """Send the sequence on its way in a thread of its own."""
@@ -141,23 +145,29 @@ class _Listener:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        body = json.dumps({"content": text, "add_special": special, "parse_special": True})
-        try:
-            data = self._post("/tokenize", body)
-        except (OSError, http.client.HTTPException):
-            self._connection.close()  # an idle connection was closed by the other side: once more, freshly
-            data = self._post("/tokenize", body)
+        data = self._ask("/tokenize", {"content": text, "add_special": special, "parse_special": True})
         return [int(token) for token in data["tokens"]]
+
+    def detokenize(self, ids: list[int]) -> str:
+        return str(self._ask("/detokenize", {"tokens": ids})["content"])
 
     def close(self) -> None:
         self._connection.close()
+
+    def _ask(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps(question)
+        try:
+            return self._post(path, body)
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # an idle connection was closed by the other side: once more, freshly
+            return self._post(path, body)
 
     def _post(self, path: str, body: str) -> dict[str, Any]:
         self._connection.request("POST", path, body.encode(), self._headers)
         response = self._connection.getresponse()
         payload = response.read()
         if response.status != http.client.OK:
-            raise EngineFailed(f"llama.cpp did not tokenize the prompt (status {response.status}).")
+            raise EngineFailed(f"llama.cpp did not answer {path} (status {response.status}).")
         data: dict[str, Any] = json.loads(payload)
         return data
 

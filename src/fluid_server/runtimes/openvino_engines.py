@@ -12,7 +12,7 @@ from typing import Any
 from fluid_server.errors import ContextTooLong, FluidError
 from fluid_server.runtimes.base import arrived
 from fluid_server.runtimes.openvino_shared import kv_cache_bytes, properties
-from fluid_server.runtimes.text import Plan, context_limit, kv_tokens
+from fluid_server.runtimes.text_plan import Plan, context_limit, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 BLOCK_TOKENS = 32  # tokens in one KV block on CPU; other devices use smaller ones, so this errs on the safe side

@@ -10,7 +10,8 @@ from fluid_server.errors import EngineFailed, InvalidRequest
 from fluid_server.runtimes.base import ReportProgress, plain_reason
 from fluid_server.runtimes.openvino_engines import Output, engine_for
 from fluid_server.runtimes.openvino_shared import import_genai
-from fluid_server.runtimes.text import Piece, Plan, TextRuntime
+from fluid_server.runtimes.text import TextRuntime
+from fluid_server.runtimes.text_plan import Piece, Plan
 from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
 
 
@@ -40,16 +41,24 @@ class OpenVINOLLMRuntime(TextRuntime):
         """Text to token ids."""
         return self._tokenizer.encode(text, special=special)
 
+    def decode(self, ids: list[int]) -> str:
+        """Token ids to text, special tokens included."""
+        self._check_ids(ids)
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
+
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         """Hand the sequence to the engine. Errors: InvalidRequest for ids that the vocabulary does not have."""
-        limit = self._tokenizer.vocabulary
-        if min(prompt) < 0 or max(prompt) >= limit:
-            raise InvalidRequest(f"The prompt has token ids outside of 0 to {limit - 1}.", param="prompt")
+        self._check_ids(prompt)
         try:
             self._engine.start(sequence, prompt, plan)
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EngineFailed(f"OpenVINO refused the request: {plain_reason(error)}") from error
         self._decoders[sequence] = TokenDecoder(self._tokenizer)
+
+    def _check_ids(self, ids: list[int]) -> None:
+        limit = self._tokenizer.vocabulary
+        if ids and (min(ids) < 0 or max(ids) >= limit):
+            raise InvalidRequest(f"The prompt has token ids outside of 0 to {limit - 1}.", param="prompt")
 
     def advance(self) -> list[Piece]:
         """One engine step; its token ids become text."""

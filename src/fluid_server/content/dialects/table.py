@@ -1,0 +1,13 @@
+"""Which dialect a model writes: by name, or read off its chat template."""
+
+from __future__ import annotations
+
+from fluid_server.content.dialects.base import Dialect
+from fluid_server.content.dialects.plain import Plain
+
+DIALECTS: dict[str, Dialect] = {one.name: one for one in (Plain(),)}
+
+
+def recognise(template: str | None) -> Dialect:
+    """The dialect that a chat template teaches; Plain where it teaches none that is known."""
+    return DIALECTS["plain"]

@@ -1,0 +1,115 @@
+"""What an engine brings becomes what a client reads: text, reasoning and tool calls, with their log probabilities."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Iterable
+
+from fluid_server.content.custom_input import CustomInput
+from fluid_server.content.dialects import Argued, Called, Heard, Reader, Said, Thought
+from fluid_server.content.stream import StopScanner
+from fluid_server.runtimes.text_plan import Piece
+from fluid_server.types import Event, ReasoningPiece, TextPiece, TokenLogprob, ToolPiece, ToolUse
+
+
+class Answer:
+    """One choice as it comes: fed with an engine's pieces, it says what they are to the client."""
+
+    def __init__(
+        self, choice: int, stops: Iterable[str], reader: Reader, use: ToolUse | None, *, thinking: bool
+    ) -> None:
+        self.choice = choice
+        self.reasoning_tokens = 0
+        self._stops = StopScanner(tuple(stops))
+        self._reader = reader
+        self._thinking = thinking
+        self._custom = {tool.name for tool in use.tools if tool.custom} if use is not None else set()
+        self._one_call = use is not None and not use.parallel
+        self._inputs: dict[int, CustomInput] = {}
+        self._calls = 0
+        self._fed = 0
+        self._unsettled: deque[tuple[int, TokenLogprob]] = deque()  # where in the text each ends
+
+    def take(self, piece: Piece) -> tuple[list[Event], str | None]:
+        """What a piece means, and OpenAI's finish_reason where it is the last."""
+        events: list[Event] = []
+        thought = self._thinking
+        for text, logprob in _units(piece):
+            events += self._feed(text, logprob)
+            if self._stops.stopped or self._called_enough:
+                break
+        finish = self._finish(piece, events)
+        if thought or self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
+            self.reasoning_tokens += piece.tokens
+        return events, finish
+
+    def _finish(self, piece: Piece, events: list[Event]) -> str | None:
+        if self._called_enough:
+            return "tool_calls"
+        finish = "stop" if self._stops.stopped else piece.finish
+        if finish is None:
+            return None
+        rest = "" if self._stops.stopped else self._stops.flush()
+        events += self._told([*self._reader.feed(rest), *self._reader.flush()], whole=not self._stops.stopped)
+        return "tool_calls" if self._calls and finish == "stop" else finish
+
+    @property
+    def _called_enough(self) -> bool:
+        return self._one_call and self._reader.calls_ended > 0
+
+    def _feed(self, text: str, logprob: TokenLogprob | None) -> list[Event]:
+        self._fed += len(text)
+        if logprob is not None:
+            self._unsettled.append((self._fed + (not text), logprob))  # part of a character goes with the rest of it
+        return self._told(self._reader.feed(self._stops.feed(text)), whole=False)
+
+    def _told(self, heard: Iterable[Heard], *, whole: bool) -> list[Event]:
+        events = [event for one in heard for event in self._event(one)]
+        settled = self._settled(whole=whole)
+        for index, event in enumerate(events):
+            if settled and isinstance(event, TextPiece):
+                events[index] = TextPiece(self.choice, event.text, settled)
+                settled = ()
+        return events
+
+    def _settled(self, *, whole: bool) -> tuple[TokenLogprob, ...]:
+        """Tokens whose text is decided upon; it is text for the user if some is told now, else a mark or a thought."""
+        end = self._fed if whole else self._fed - self._stops.held - self._reader.held
+        found = []
+        while self._unsettled and self._unsettled[0][0] <= end:
+            found.append(self._unsettled.popleft()[1])
+        return tuple(found)
+
+    def _event(self, heard: Heard) -> list[Event]:
+        match heard:
+            case Said(text=text):
+                self._thinking = False
+                return [TextPiece(self.choice, text)]
+            case Thought(text=text):
+                self._thinking = True
+                return [ReasoningPiece(self.choice, text)]
+            case Called(index=index, name=name):
+                self._thinking = False
+                return [self._call(index, name)]
+            case Argued(index=index, text=text):
+                if (custom := self._inputs.get(index)) is not None:
+                    text = custom.feed(text)
+                return [ToolPiece(self.choice, index, text)] if text else []
+
+    def _call(self, index: int, name: str) -> ToolPiece:
+        self._calls += 1
+        custom = name in self._custom
+        if custom:
+            self._inputs[index] = CustomInput()
+        return ToolPiece(self.choice, index, id=f"call_{uuid.uuid4().hex[:24]}", name=name, custom=custom)
+
+
+def _units(piece: Piece) -> Iterable[tuple[str, TokenLogprob | None]]:
+    """A piece token by token where its tokens are to be accounted for, else as a whole."""
+    known = 0
+    for logprob in piece.logprobs:
+        yield logprob.text, logprob
+        known += len(logprob.text)
+    if rest := piece.text[known:]:
+        yield rest, None
