@@ -16,7 +16,7 @@ from fluid_server.api import errors, health, metrics, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
 from fluid_server.api.guard import Guard
-from fluid_server.api.v1 import audio, chat, completions, downloads, events, models
+from fluid_server.api.v1 import audio, chat, completions, downloads, events, models, tokens
 from fluid_server.config import ServerConfig, load_config
 from fluid_server.managers.runtime_manager import RuntimeManager
 
@@ -54,7 +54,7 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     app.state.config = config
     errors.install(app)
     for router in (
-        chat.router, completions.router, audio.router, downloads.router, models.router, events.router
+        chat.router, completions.router, tokens.router, audio.router, downloads.router, models.router, events.router
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)

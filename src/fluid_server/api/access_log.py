@@ -21,7 +21,11 @@ PREFIX = "/v1"
 
 
 class AccessLog:
-    """Logs method, path, status and duration; counts; answers with X-Request-ID (the client's own if it sent one)."""
+    """Logs method, path, status and duration, and counts.
+
+    Answers with X-Request-ID (the client's own if it sent one) and OpenAI-Processing-MS: the time until the answer
+    began.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,7 +44,9 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["OpenAI-Processing-MS"] = f"{(time.perf_counter() - started) * 1000:.0f}"
             await send(message)
 
         try:

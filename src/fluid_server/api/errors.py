@@ -53,7 +53,13 @@ UNTIL_SOMETHING_CHANGES = (  # the same request would fail the same way
     errors.StoreFailed,
 )  # fmt: skip
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
-PART_TAGS = {"text", "refusal", "image_url", "input_audio", "file", "video_url"}
+# What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
+TAGS: dict[str, frozenset[str]] = {
+    "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}),
+    "tools": frozenset({"function", "custom"}),
+    "tool_choice": frozenset({"function", "custom", "allowed_tools"}),
+    "response_format": frozenset({"text", "json_object", "json_schema"}),
+}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -200,18 +206,21 @@ def explain(problems: Sequence[Any]) -> InvalidRequest:
 
 def _telling(problems: Sequence[Any]) -> Any:
     """Of a union's problems (no string, and no list because of its third element) the one that went deepest."""
-    depth = 4
-    same_field = [one for one in problems if one["loc"][:depth] == problems[0]["loc"][:depth]]
+    first = problems[0]["loc"]
+    depth = 4 if len(first) > 2 and isinstance(first[2], int) else 2  # of an item of a list, or of a field
+    same_field = [one for one in problems if one["loc"][:depth] == first[:depth]]
     return max(same_field, key=lambda one: len(one["loc"]))
 
 
 def field_name(location: Sequence[str | int]) -> str | None:
     """``('body', 'messages', 0, 'content', 'str')`` as ``messages[0].content``."""
-    name, after_index = "", False
+    name, tags = "", frozenset[str]()
     for part in location[1:] if location and location[0] == "body" else location:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part.isidentifier() and part not in TYPE_NAMES and not (after_index and part in PART_TAGS):
+        elif part in tags:
+            tags = frozenset()  # which member of a union it is: no field of its own
+        elif part.isidentifier() and part not in TYPE_NAMES:
             name += f".{part}" if name else part
-        after_index = isinstance(part, int)
+            tags = TAGS.get(part, frozenset())
     return name or None

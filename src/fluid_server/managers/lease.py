@@ -8,14 +8,27 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fluid_server.errors import FluidError
 from fluid_server.managers.slot import Slot
 from fluid_server.managers.visitor import Visitor
 from fluid_server.metrics import Metrics
-from fluid_server.types import Ability, Done, Event, ModelInfo, ModelSpec, Request, TextPiece, Usage
+from fluid_server.types import (
+    Ability,
+    Done,
+    Event,
+    ModelInfo,
+    ModelSpec,
+    ReasoningPiece,
+    Request,
+    TextPiece,
+    ToolPiece,
+    Usage,
+)
 from fluid_server.workers.handle import WorkerHandle
+
+PIECES = (TextPiece, ReasoningPiece, ToolPiece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,19 @@ class Lease:
     _slot: Slot
     _visitor: Visitor
     _metrics: Metrics
+    granted: float = field(default_factory=time.monotonic)
+
+    @property
+    def arrived(self) -> float:
+        """When the request came, by time.monotonic()."""
+        return self._visitor.started
+
+    @property
+    def load_seconds(self) -> float:
+        """How much of the wait for this lease was the model's loading."""
+        if self._slot.ready_at <= self.arrived:
+            return 0.0
+        return min(self._slot.load_seconds, self._slot.ready_at - self.arrived)
 
     async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
         """The answer's events in batches. Errors: the request's failure, or DeadlineExceeded; leaving cancels it."""
@@ -76,7 +102,7 @@ class _Stopwatch:
 
 def _most_of_one_choice(events: list[Event]) -> int:
     """Choices are generated side by side: a step brings each of them a piece."""
-    return max(Counter(event.choice for event in events if isinstance(event, TextPiece)).values(), default=0)
+    return max(Counter(event.choice for event in events if isinstance(event, PIECES)).values(), default=0)
 
 
 @contextmanager

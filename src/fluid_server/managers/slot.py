@@ -58,6 +58,7 @@ class Slot:
     keep_alive: float = 0.0
     idle_since: float | None = None
     load_seconds: float = 0.0
+    ready_at: float = 0.0
     promised_bytes: int = 0
     pace: float = 0.0
     failure: FluidError | None = None
@@ -75,7 +76,7 @@ class Slot:
         if state is State.READY:
             self.failure = None
             self.failures = self.failures if self.deaths else 0
-            self.idle_since = time.monotonic()
+            self.idle_since = self.ready_at = time.monotonic()
             self.turnstile.open(self.capacity)
         elif state is State.FAILED:
             self.failures += 1

@@ -115,8 +115,7 @@ class TextRuntime(BaseRuntime):
         self._jobs[request_id] = job
         self.count(prompt_tokens=len(prompt.ids))
         for choice in range(request.n):
-            answer = Answer(choice, prompt.stops, prompt.read(), request.tool_use, thinking=prompt.thinking)
-            self._enqueue(Line(job, for_choice(plan, choice), answer))
+            self._enqueue(Line(job, for_choice(plan, choice), Answer(choice, prompt, request.tool_use)))
 
     def step(self) -> list[Outcome]:
         """One engine step; what it brought becomes text, ends and usage."""

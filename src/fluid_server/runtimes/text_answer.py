@@ -7,23 +7,23 @@ from collections import deque
 from collections.abc import Iterable
 
 from fluid_server.content.custom_input import CustomInput
-from fluid_server.content.dialects import Argued, Called, Heard, Reader, Said, Thought
+from fluid_server.content.dialects import Argued, Called, Heard, Said, Thought
 from fluid_server.content.stream import StopScanner
 from fluid_server.runtimes.text_plan import Piece
+from fluid_server.runtimes.text_prompt import Prompt
 from fluid_server.types import Event, ReasoningPiece, TextPiece, TokenLogprob, ToolPiece, ToolUse
 
 
 class Answer:
     """One choice as it comes: fed with an engine's pieces, it says what they are to the client."""
 
-    def __init__(
-        self, choice: int, stops: Iterable[str], reader: Reader, use: ToolUse | None, *, thinking: bool
-    ) -> None:
+    def __init__(self, choice: int, prompt: Prompt, use: ToolUse | None) -> None:
         self.choice = choice
         self.reasoning_tokens = 0
-        self._stops = StopScanner(tuple(stops))
-        self._reader = reader
-        self._thinking = thinking
+        self._stops = StopScanner(prompt.stops)
+        self._reader = prompt.read()
+        self._thinking = prompt.thinking
+        self._raw = prompt.raw
         self._custom = {tool.name for tool in use.tools if tool.custom} if use is not None else set()
         self._one_call = use is not None and not use.parallel
         self._inputs: dict[int, CustomInput] = {}
@@ -93,9 +93,9 @@ class Answer:
                 self._thinking = False
                 return [self._call(index, name)]
             case Argued(index=index, text=text):
-                if (custom := self._inputs.get(index)) is not None:
+                if (custom := self._inputs.get(index)) is not None and not self._raw:
                     text = custom.feed(text)
-                return [ToolPiece(self.choice, index, text)] if text else []
+                return [ToolPiece(self.choice, index, text, custom=custom is not None)] if text else []
 
     def _call(self, index: int, name: str) -> ToolPiece:
         self._calls += 1

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from fluid_server.content.dialects import DIALECTS, Dialect, Reader, recognise
+from fluid_server.content.raw_call import RawCall
 from fluid_server.content.template import ChatTemplate
 from fluid_server.errors import ContextTooLong, EngineFailed, InvalidRequest, UnsupportedField
-from fluid_server.shapes import AnyText, Choice, Const, Regex, Shape, Tag
+from fluid_server.shapes import AnyText, Choice, Const, Grammar, Regex, Shape, Tag
 from fluid_server.shapes import Sequence as InOrder
 from fluid_server.types import GenerateRequest, Message, ModelSpec, Tool, ToolUse
 
@@ -29,6 +30,7 @@ GAPS = (
     ("▁<PRE>", "▁<SUF>", "▁<MID>"),  # Code Llama
     ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),  # GLM-4
 )
+NO_MARK = "<|no_model_has_this_mark|>"
 
 
 class Encode(Protocol):
@@ -41,7 +43,10 @@ class Encode(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What goes into the engine, and how to read what comes out."""
+    """What goes into the engine, and how to read what comes out.
+
+    ``thinking``: the prompt has opened the reasoning. ``raw``: the answer is a tool's input and nothing else.
+    """
 
     ids: list[int]
     read: Callable[[], Reader]
@@ -49,6 +54,7 @@ class Prompt:
     shape: Shape | None = None
     marks: frozenset[str] = frozenset()
     thinking: bool = False
+    raw: bool = False
 
 
 class PromptWriter:
@@ -99,7 +105,8 @@ class PromptWriter:
 
     @cached_property
     def _gap_marks(self) -> tuple[list[int], list[int], list[int]]:
-        for family in GAPS:
+        words = len(self._encode(NO_MARK, special=False)) == 1  # then any word is a token, as with echo
+        for family in () if words else GAPS:
             first, second, third = (self._encode(mark, special=False) for mark in family)
             if len(first) == len(second) == len(third) == 1:
                 return first, second, third
@@ -125,10 +132,12 @@ class PromptWriter:
         if not ids:
             raise InvalidRequest("The prompt is empty: send at least one token.", param="messages")
         thinking = self._has_opened(text, messages[-1].content if request.continue_final_message else text)
+        raw = only_grammar(use)
         reads = use if use is not None and use.allowed else None
         return Prompt(
             ids=ids,
-            read=lambda: self.dialect.reader(reads, thinking=thinking),
+            read=lambda: RawCall(raw.name) if raw else self.dialect.reader(reads, thinking=thinking),
+            raw=raw is not None,
             stops=(*request.stop, *self._template.stops),
             shape=self._shape(request, thinking=thinking, switches={**switches, **request.template_kwargs}),
             marks=self.dialect.marks,
@@ -195,6 +204,8 @@ class PromptWriter:
     # --- what the answer must look like ------------------------------------------------------------------
 
     def _shape(self, request: GenerateRequest, *, thinking: bool, switches: Mapping[str, Any]) -> Shape | None:
+        if (raw := only_grammar(request.tool_use)) is not None:
+            return raw.input
         shape = self._answer_shape(request)
         if shape is None or not self.dialect.opening:
             return shape
@@ -224,6 +235,14 @@ class PromptWriter:
                 param="tool_choice",
             )
         return shape
+
+
+def only_grammar(use: ToolUse | None) -> Tool | None:
+    """The custom tool with a context-free grammar that must be called, where there is no other choice."""
+    if use is None or use.mode != "required" or len(use.allowed) != 1:
+        return None
+    (tool,) = use.allowed
+    return tool if isinstance(tool.input, Grammar) else None
 
 
 def described(tool: Tool) -> dict[str, Any]:

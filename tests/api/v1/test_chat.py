@@ -344,5 +344,8 @@ def test_unicode_from_an_engine_is_whole(client: openai.OpenAI, model: str) -> N
 @pytest.mark.parametrize("model", ENGINES)
 def test_a_switch_of_the_template_is_passed_on(client: openai.OpenAI, model: str) -> None:
     answer = answered(client, model, extra_body={"chat_template_kwargs": {"enable_thinking": True}})
-    assert texts(answer)[0].startswith("<think>\n")
-    assert texts(answer)[0].endswith(ANSWER)
+    assert texts(answer)[0] == ANSWER
+    plain = answered(client, model)
+    assert answer.usage is not None
+    assert plain.usage is not None
+    assert answer.usage.completion_tokens > plain.usage.completion_tokens  # it has thought

@@ -137,12 +137,56 @@ def completed_fine(http: httpx.Client, model: str) -> bool:
     return http.post(COMPLETIONS, json={"model": model, "prompt": "The", "max_tokens": 1}).is_success
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("best_of", 3), ("suffix", "end"), ("logprobs", 0), ("logit_bias", {"5": 1})]
-)
-def test_a_field_that_is_not_built_is_refused_by_name(http: httpx.Client, field: str, value: Any) -> None:
+@pytest.mark.parametrize(("field", "value"), [("suffix", "end"), ("logit_bias", {"5": 1})])
+def test_a_field_that_a_model_cannot_honour_is_refused_by_name(http: httpx.Client, field: str, value: Any) -> None:
     error = error_of(http.post(COMPLETIONS, json={"model": ECHO, "prompt": "a", field: value}), 400)
     assert (error["param"], error["code"]) == (field, "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("logprobs", {"logprobs": 1, "echo": True}),
+        ("logprobs", {"logprobs": 6}),
+        ("echo", {"echo": True, "suffix": "end"}),
+        ("best_of", {"best_of": 1, "n": 2}),
+        ("best_of", {"best_of": 2, "stream": True}),
+        ("best_of", {"best_of": 1000}),
+        ("suffix", {"suffix": "end", "prompt": [1]}),
+        ("structured_outputs", {"structured_outputs": {}}),
+        ("logit_bias.x", {"logit_bias": {"x": 1}}),
+        ("logit_bias", {"logit_bias": {"5": 101}}),
+    ],
+)
+def test_what_does_not_go_together_is_refused_by_name(http: httpx.Client, field: str, fields: dict[str, Any]) -> None:
+    error = error_of(http.post(COMPLETIONS, json={"model": ECHO, "prompt": "a", **fields}), 400)
+    assert error["param"] == field
+
+
+def test_each_token_comes_with_its_log_probability(client: openai.OpenAI) -> None:
+    answer = completed(client, ECHO, "a bc d", logprobs=2)
+    tokens = answer.choices[0].logprobs
+    assert tokens is not None
+    assert tokens.tokens == ["a", " bc", " d"]
+    assert (tokens.token_logprobs, tokens.text_offset) == ([0.0, 0.0, 0.0], [0, 1, 4])
+    assert tokens.top_logprobs == [{"a": 0.0}, {" bc": 0.0}, {" d": 0.0}]
+
+
+def test_streamed_log_probabilities_are_those_of_the_whole(client: openai.OpenAI) -> None:
+    whole = completed(client, ECHO, "a bc d", logprobs=1).choices[0].logprobs
+    parts = [choice.logprobs for chunk in streamed(client, ECHO, "a bc d", logprobs=1) for choice in chunk.choices]
+    found = [part for part in parts if part is not None]
+    assert whole is not None
+    assert [token for part in found for token in part.tokens or []] == whole.tokens
+    assert [offset for part in found for offset in part.text_offset or []] == whole.text_offset
+
+
+def test_the_best_of_several_is_kept(client: openai.OpenAI) -> None:
+    answer = completed(client, ECHO, "a b", best_of=3, n=2)
+    assert texts(answer) == ["a b", "a b"]
+    assert answer.choices[0].logprobs is None
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 6
 
 
 def test_echo_of_token_ids_is_refused(http: httpx.Client) -> None:

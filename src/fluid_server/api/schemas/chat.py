@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fluid_server.api.schemas.fields import CHAT, Contract
-from fluid_server.api.schemas.generate import MAX_ITEMS, GenerateBody, Strict
+from fluid_server.api.schemas.formats import ResponseFormat, format_shape
+from fluid_server.api.schemas.generate import MAX_ITEMS, GenerateBody
+from fluid_server.api.schemas.strict import Metadata, Strict
+from fluid_server.api.schemas.tools import (
+    MAX_TOOLS,
+    ChatTool,
+    ChatToolChoice,
+    Effort,
+    Verbosity,
+    chat_tool_use,
+    custom_arguments,
+    missing,
+)
 from fluid_server.errors import InvalidRequest, UnsupportedField
+from fluid_server.shapes import Shape
 from fluid_server.types import GenerateRequest, Message
 
 
@@ -49,13 +62,30 @@ class FunctionCall(Strict):
     arguments: str
 
 
+class CustomCall(Strict):
+    """A call of a custom tool that a model made."""
+
+    name: str
+    input: str
+
+
 class ToolCall(Strict):
     """One tool call of an earlier assistant message."""
 
     id: str | None = None
-    type: Literal["function"] = "function"
-    function: FunctionCall
+    type: Literal["function", "custom"] = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
     index: int | None = None
+
+    def as_call(self, where: str) -> dict[str, Any]:
+        """The call as chat templates read it: a custom tool is a function with one text. Errors: what is missing."""
+        given = self.function if self.type == "function" else self.custom
+        if given is None:
+            raise missing(f"{where}.{self.type}")
+        arguments = given.arguments if isinstance(given, FunctionCall) else custom_arguments(given.input)
+        call: dict[str, Any] = {"type": "function", "function": {"name": given.name, "arguments": arguments}}
+        return {"id": self.id, **call} if self.id is not None else call
 
 
 class ChatMessage(Strict):
@@ -77,18 +107,10 @@ class ChatMessage(Strict):
         """The message as a chat template gets it. Errors: a field that is missing or cannot be served."""
         where = f"messages[{index}]"
         if self.content is None and not (self.role == "assistant" and (self.tool_calls or self.refusal)):
-            raise InvalidRequest(
-                f"Missing required parameter: '{where}.content'.",
-                param=f"{where}.content",
-                code="missing_required_parameter",
-            )
+            raise missing(f"{where}.content")
         if self.role == "tool" and self.tool_call_id is None:
-            raise InvalidRequest(
-                f"Missing required parameter: '{where}.tool_call_id'.",
-                param=f"{where}.tool_call_id",
-                code="missing_required_parameter",
-            )
-        return Message(role=self.role, content=self._text(where), fields=self._fields())
+            raise missing(f"{where}.tool_call_id")
+        return Message(role=self.role, content=self._text(where), fields=self._fields(where))
 
     def _text(self, where: str) -> str:
         if not isinstance(self.content, list):
@@ -101,12 +123,13 @@ class ChatMessage(Strict):
             texts.append(part.text if isinstance(part, TextPart) else part.refusal)
         return "".join(texts)
 
-    def _fields(self) -> dict[str, Any]:
+    def _fields(self, where: str) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if self.name is not None:
             fields["name"] = self.name
         if self.tool_calls:
-            fields["tool_calls"] = [call.model_dump(exclude_none=True) for call in self.tool_calls]
+            calls = enumerate(self.tool_calls)
+            fields["tool_calls"] = [call.as_call(f"{where}.tool_calls[{number}]") for number, call in calls]
         if self.tool_call_id is not None:
             fields["tool_call_id"] = self.tool_call_id
         if reasoning := self.reasoning_content or self.reasoning:
@@ -123,11 +146,53 @@ class ChatBody(GenerateBody):
         min_length=1, max_length=MAX_ITEMS, description="the conversation so far, the oldest first"
     )
     max_completion_tokens: int | None = Field(None, ge=1, description="limit of the answer; wins over max_tokens")
+    tools: Annotated[list[ChatTool], Field(fail_fast=True, max_length=MAX_TOOLS)] | None = Field(
+        None, description="functions and custom tools that the model may call"
+    )
+    tool_choice: ChatToolChoice | None = Field(
+        None, description="none, auto, required, one tool, or some of them (`allowed_tools`): held to by a grammar"
+    )
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call an answer")
+    response_format: ResponseFormat | None = Field(None, description="text, any JSON object, or JSON of a schema")
+    logprobs: bool | None = Field(None, description="each token of the answer with its log probability")
+    top_logprobs: int | None = Field(
+        None, ge=0, le=20, description="that many of the likeliest tokens at each place, with `logprobs`"
+    )
+    reasoning_effort: Effort | None = Field(
+        None, description="to the chat template's own switch; none and minimal turn reasoning off where it can be"
+    )
+    verbosity: Verbosity | None = Field(None, description="to the chat template's own switch, where it has one")
+    store: bool | None = Field(None, description="keep the answer: GET /v1/chat/completions/{id}")
+    metadata: Metadata | None = Field(None, description="up to 16 labels, kept with a stored answer")
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description='switches of the model\'s chat template, such as {"enable_thinking": false}'
     )
-
+    add_generation_prompt: bool | None = Field(None, description="false: do not begin the assistant's turn")
+    continue_final_message: bool | None = Field(
+        None, description="go on with the last message, an assistant's, rather than answer it"
+    )
+    timings: bool | None = Field(None, description="say how long each part took")
     safety_identifier: str | None = Field(None, description="the same as `user`, and wins over it")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise InvalidRequest("'top_logprobs' is only allowed when 'logprobs' is true.", param="top_logprobs")
+        if self.continue_final_message:
+            self._check_final_message()
+        return self
+
+    def _check_final_message(self) -> None:
+        if self.add_generation_prompt:
+            raise InvalidRequest(
+                "'continue_final_message' and 'add_generation_prompt' cannot both be true.",
+                param="continue_final_message",
+            )
+        if self.messages[-1].role != "assistant":
+            raise InvalidRequest(
+                "With 'continue_final_message' the last message must be the assistant's.",
+                param="continue_final_message",
+            )
 
     @property
     def end_user(self) -> str:
@@ -136,6 +201,7 @@ class ChatBody(GenerateBody):
 
     def as_request(self, max_choices: int) -> GenerateRequest:
         """The body as what flows. Errors: InvalidRequest naming the field."""
+        continues = bool(self.continue_final_message)
         return GenerateRequest(
             messages=tuple(message.as_message(index) for index, message in enumerate(self.messages)),
             template_kwargs=self._template_kwargs(),
@@ -144,7 +210,23 @@ class ChatBody(GenerateBody):
             stop=self.stops,
             n=self.choices(max_choices),
             ignore_eos=bool(self.ignore_eos),
+            tool_use=chat_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls),
+            shape=self._shape(),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            logit_bias=self.biases,
+            effort=self.reasoning_effort,
+            verbosity=self.verbosity,
+            add_generation_prompt=self.add_generation_prompt is not False and not continues,
+            continue_final_message=continues,
         )
+
+    def _shape(self) -> Shape | None:
+        shape = format_shape(self.response_format)
+        if shape is not None and self.structured_outputs is not None:
+            raise InvalidRequest(
+                "'response_format' and 'structured_outputs' cannot both be given.", param="structured_outputs"
+            )
+        return self.wished_shape if self.structured_outputs is not None else shape
 
     def _template_kwargs(self) -> dict[str, Any]:
         chosen = self.chat_template_kwargs or {}

@@ -79,51 +79,50 @@ GENERATING = SAMPLING | {
     "max_tokens",
     "n",
     "ignore_eos",
+    "logit_bias",
+    "structured_outputs",
     "keep_alive",
     "user",
 }
-NO_TOOLS = "tool calls are not built yet"
-NO_LOGPROBS = "log probabilities are not built yet"
-
 CHAT = Contract(
-    honoured=GENERATING | {"messages", "max_completion_tokens", "chat_template_kwargs", "safety_identifier"},
+    honoured=GENERATING
+    | {
+        "messages",
+        "max_completion_tokens",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "logprobs",
+        "top_logprobs",
+        "reasoning_effort",
+        "verbosity",
+        "store",
+        "metadata",
+        "chat_template_kwargs",
+        "add_generation_prompt",
+        "continue_final_message",
+        "timings",
+        "safety_identifier",
+    },
     accepted={
-        "metadata": "it labels stored answers, and nothing is stored",
-        "parallel_tool_calls": "there are no tool calls to run in parallel",
-        "prompt_cache_key": "all prompts of a model share its prefix cache, where its runtime has one",
-        "prompt_cache_options": "all prompts of a model share its prefix cache, where its runtime has one",
+        "prediction": "it only makes an answer come sooner where it was predicted well, and never changes it",
+        "prompt_cache_key": "all prompts of a model share its prefix cache",
+        "prompt_cache_options": "all prompts of a model share its prefix cache",
         "prompt_cache_retention": "the prefix cache lives as long as the model is loaded",
     },
     refused={
         "audio": Refusal("models here answer in text"),
-        "function_call": Refusal(NO_TOOLS, ("none", "auto")),
-        "functions": Refusal(NO_TOOLS, ([],)),
-        "logit_bias": Refusal("it is not built yet", ({},)),
-        "logprobs": Refusal(NO_LOGPROBS, (False,)),
+        "function_call": Refusal("it is OpenAI's old form; use 'tool_choice'", ("none", "auto")),
+        "functions": Refusal("it is OpenAI's old form; use 'tools'", ([],)),
         "modalities": Refusal("models here answer in text", (["text"],)),
         "moderation": Refusal("there is no moderation model"),
-        "prediction": Refusal("predicted outputs are not built yet"),
-        "reasoning_effort": Refusal("it is not built yet; use chat_template_kwargs for your model's own switch"),
-        "response_format": Refusal("constrained answers are not built yet", ({"type": "text"},)),
         "service_tier": Refusal("there is one tier", ("auto", "default")),
-        "store": Refusal("answers are not stored", (False,)),
-        "tool_choice": Refusal(NO_TOOLS, ("none", "auto")),
-        "tools": Refusal(NO_TOOLS, ([],)),
-        "top_logprobs": Refusal(NO_LOGPROBS, (0,)),
-        "verbosity": Refusal("models here have no such switch", ("medium",)),
         "web_search_options": Refusal("there is no web search"),
     },
 )
 
-COMPLETION = Contract(
-    honoured=GENERATING | {"prompt", "echo"},
-    refused={
-        "best_of": Refusal("it is not built yet", (1,)),
-        "logit_bias": Refusal("it is not built yet", ({},)),
-        "logprobs": Refusal(NO_LOGPROBS),
-        "suffix": Refusal("filling in the middle is not built yet", ("",)),
-    },
-)
+COMPLETION = Contract(honoured=GENERATING | {"prompt", "echo", "logprobs", "best_of", "suffix"})
 
 TRANSCRIPTION = Contract(
     honoured=frozenset({"file", "model", "language", "prompt", "temperature", "response_format", "keep_alive"}),

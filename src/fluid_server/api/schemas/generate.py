@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from fluid_server.api.schemas.fields import Contract
+from fluid_server.api.schemas.formats import StructuredOutputs
 from fluid_server.api.schemas.keep_alive import KeepAlive
+from fluid_server.api.schemas.strict import Strict
 from fluid_server.errors import InvalidRequest
+from fluid_server.shapes import Shape
 from fluid_server.types import Sampling
 
 MAX_STOPS = 4
 MAX_ITEMS = 100_000  # of a list in a request; more are refused before they are looked at one by one
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+TokenKey = Annotated[str, Field(pattern=r"^\d{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class Strict(BaseModel):
-    """Types are not guessed: a number as a string is an error, as with OpenAI."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
 
 
 class StreamOptions(Strict):
@@ -53,6 +52,12 @@ class GenerateBody(Strict):
     stream: bool | None = Field(None, description="answer as server-sent events, the last one `[DONE]`")
     stream_options: StreamOptions | None = Field(None, description="only with `stream`")
     ignore_eos: bool | None = Field(None, description="go on after the model's end token, up to max_tokens")
+    logit_bias: dict[TokenKey, Bias] | None = Field(
+        None, description="added to a token's logit, by token id: -100 bans it, 100 all but forces it"
+    )
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="one of `json` (a schema), `regex`, `choice` and `grammar` (GBNF or Lark), as vLLM has it"
+    )
     keep_alive: KeepAlive = None
     user: str | None = Field(None, description="requests of different users take turns where they have to wait")
 
@@ -92,6 +97,16 @@ class GenerateBody(Strict):
         if self.stop is None:
             return ()
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def biases(self) -> dict[int, float]:
+        """``logit_bias`` by number."""
+        return {int(token): float(bias) for token, bias in (self.logit_bias or {}).items()}
+
+    @property
+    def wished_shape(self) -> Shape | None:
+        """What ``structured_outputs`` wants. Errors: InvalidRequest naming the part that cannot be enforced."""
+        return self.structured_outputs.as_shape() if self.structured_outputs is not None else None
 
     @property
     def end_user(self) -> str:

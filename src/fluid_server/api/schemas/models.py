@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fluid_server.api.schemas.generate import Strict
 from fluid_server.api.schemas.keep_alive import KeepAlive
+from fluid_server.api.schemas.strict import Strict
 
 
 class PullBody(Strict):

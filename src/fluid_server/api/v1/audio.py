@@ -62,7 +62,7 @@ async def _transcribe(
 ) -> Transcription | Response:
     async with manager.lease(form.model, Ability.TRANSCRIPTION, visitor=visitor) as lease:
         answer = await collect(lease.run(asked), 1)
-    text = answer.texts[0].strip()
+    text = answer.choices[0].text.strip()
     if form.response_format == "text":
         return PlainTextResponse(text + "\n")
     return Transcription(text=text, usage=AudioUsage(seconds=round(answer.usage.audio_seconds, 3)))

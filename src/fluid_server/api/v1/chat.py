@@ -11,17 +11,32 @@ from fastapi import APIRouter, Request
 from fluid_server.api import sse
 from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
-from fluid_server.api.generation import ChunkWriter, Collected, collect, envelope, merged
-from fluid_server.api.schemas.answers import (
-    AnswerMessage,
-    ChatChoice,
-    ChatCompletion,
-    usage_body,
+from fluid_server.api.generation import (
+    Answered,
+    ChunkWriter,
+    Collected,
+    Stopwatch,
+    collect,
+    envelope,
+    logprobs_body,
+    merged,
+    message_body,
 )
+from fluid_server.api.schemas.answers import ChatChoice, ChatCompletion, Timings, usage_body
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
-from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece
+from fluid_server.types import (
+    Ability,
+    ChoiceEnd,
+    Done,
+    Event,
+    GenerateRequest,
+    ReasoningPiece,
+    TextPiece,
+    ToolPiece,
+    Usage,
+)
 
 router = APIRouter(tags=["chat"])
 OPENING = {"role": "assistant", "content": "", "refusal": None}
@@ -35,44 +50,79 @@ async def create_chat_completion(
     asked = body.as_request(config.max_choices)
     visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
     if not body.stream:
-        return await unless_gone(request, _whole(manager, body.model, asked, visitor))
+        return await unless_gone(request, _whole(manager, body, asked, visitor))
     frames = _frames(manager, body, asked, visitor)
     return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=visitor.says)
 
 
-async def _whole(manager: RuntimeManager, model: str, asked: GenerateRequest, visitor: Visitor) -> ChatCompletion:
-    async with manager.lease(model, Ability.CHAT, asked.n, visitor) as lease:
-        answer = await collect(lease.run(asked), asked.n)
-        return _completion(envelope("chatcmpl-", lease), answer)
+async def _whole(manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor) -> ChatCompletion:
+    async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
+        watch = Stopwatch(lease)
+        answer = await collect(lease.run(asked), asked.n, watch)
+        timings = watch.timings(answer.usage) if body.timings else None
+        return completion_body({**envelope("chatcmpl-", lease), "timings": timings}, answer, asked.logprobs)
 
 
-def _completion(head: dict[str, Any], answer: Collected) -> ChatCompletion:
-    choices = [
-        ChatChoice(index=index, message=AnswerMessage(content=text), finish_reason=reason)
-        for index, (text, reason) in enumerate(zip(answer.texts, answer.reasons, strict=True))
-    ]
+def completion_body(head: dict[str, Any], answer: Collected, top: int | None) -> ChatCompletion:
+    """A collected answer as OpenAI's object; ``top`` None is without log probabilities."""
+    choices = [_choice(index, one, top) for index, one in enumerate(answer.choices)]
     return ChatCompletion(**head, choices=choices, usage=usage_body(answer.usage))
+
+
+def _choice(index: int, answer: Answered, top: int | None) -> ChatChoice:
+    logprobs = logprobs_body(answer.logprobs, top) if top is not None else None
+    return ChatChoice(index=index, message=message_body(answer), logprobs=logprobs, finish_reason=answer.reason)
 
 
 async def _frames(
     manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor
 ) -> AsyncGenerator[bytes, None]:
     async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
-        chunks = ChunkWriter(envelope("chatcmpl-", lease), "chat.completion.chunk", usage=body.wants_usage)
+        watch = Stopwatch(lease)
+        chunks = ChatChunks(envelope("chatcmpl-", lease), usage=body.wants_usage, top=asked.logprobs)
         async with aclosing(lease.run(asked)) as batches:
             opening = b"".join(chunks.choice(choice, None, delta=OPENING) for choice in range(asked.n))
             async for events in batches:
-                yield opening + b"".join(_frame(chunks, event) for event in merged(events))
+                watch.see()
+                yield opening + b"".join(chunks.event(event) for event in merged(events))
                 opening = b""
+                if isinstance(done := events[-1], Done) and (last := chunks.last(*_counts(body, watch, done))):
+                    yield last
 
 
-def _frame(chunks: ChunkWriter, event: Event) -> bytes:
-    """An event as it goes over the wire; nothing for one that a client does not see."""
-    match event:
-        case TextPiece(choice=choice, text=text):
-            return chunks.choice(choice, None, delta={"content": text})
-        case ChoiceEnd(choice=choice, reason=reason):
-            return chunks.choice(choice, reason, delta={})
-        case Done(usage=usage):
-            return chunks.usage(usage)
-    return b""
+def _counts(body: ChatBody, watch: Stopwatch, done: Done) -> tuple[Usage, Timings | None]:
+    return done.usage, watch.timings(done.usage) if body.timings else None
+
+
+class ChatChunks(ChunkWriter):
+    """A chat's events as chunks; ``top`` None is without log probabilities."""
+
+    def __init__(self, head: dict[str, Any], *, usage: bool, top: int | None) -> None:
+        super().__init__(head, "chat.completion.chunk", usage=usage)
+        self._top = top
+
+    def event(self, event: Event) -> bytes:
+        """An event as it goes over the wire; nothing for one that a client does not see."""
+        match event:
+            case TextPiece(choice=choice, text=text, logprobs=tokens):
+                logprobs = logprobs_body(tokens, self._top).model_dump() if self._top is not None else None
+                return self.choice(choice, None, delta={"content": text}, logprobs=logprobs)
+            case ReasoningPiece(choice=choice, text=text):
+                return self.choice(choice, None, delta={"reasoning_content": text, "reasoning": text})
+            case ToolPiece(choice=choice):
+                return self.choice(choice, None, delta={"tool_calls": [_call_delta(event)]})
+            case ChoiceEnd(choice=choice, reason=reason):
+                return self.choice(choice, reason, delta={})
+        return b""
+
+
+def _call_delta(piece: ToolPiece) -> dict[str, Any]:
+    kind, content = ("custom", "input") if piece.custom else ("function", "arguments")
+    if piece.id is None:
+        return {"index": piece.index, kind: {content: piece.arguments}}
+    return {
+        "index": piece.index,
+        "id": piece.id,
+        "type": kind,
+        kind: {"name": piece.name, content: piece.arguments},
+    }

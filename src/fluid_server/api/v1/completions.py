@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -12,13 +13,13 @@ from fastapi import APIRouter, Request
 from fluid_server.api import sse
 from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
-from fluid_server.api.generation import ChunkWriter, Collected, envelope, merged, summed
-from fluid_server.api.schemas.answers import TextChoice, TextCompletion, usage_body
+from fluid_server.api.generation import Answered, ChunkWriter, Collected, envelope, merged, summed, token_text
+from fluid_server.api.schemas.answers import TextChoice, TextCompletion, TextLogprobs, usage_body
 from fluid_server.api.schemas.completion import CompletionBody
 from fluid_server.managers.lease import Lease
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
-from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, Usage
+from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, TokenLogprob, Usage
 
 router = APIRouter(tags=["completions"])
 
@@ -50,12 +51,54 @@ async def _whole(
 def _completion(
     head: dict[str, Any], body: CompletionBody, asked: Sequence[GenerateRequest], answers: Sequence[Collected]
 ) -> TextCompletion:
+    n = body.n or 1
     choices = [
-        TextChoice(index=index * one.n + choice, text=_echo(body, one) + text, finish_reason=reason)
+        _choice(body, index * n + choice, _echo(body, one), kept)
         for index, (one, answer) in enumerate(zip(asked, answers, strict=True))
-        for choice, (text, reason) in enumerate(zip(answer.texts, answer.reasons, strict=True))
+        for choice, kept in enumerate(best(answer.choices, n))
     ]
     return TextCompletion(**head, choices=choices, usage=usage_body(summed(one.usage for one in answers)))
+
+
+def _choice(body: CompletionBody, index: int, echo: str, answer: Answered) -> TextChoice:
+    logprobs = TextTokens(body.logprobs).body(answer.logprobs) if body.logprobs is not None else None
+    return TextChoice(index=index, text=echo + answer.text, logprobs=logprobs, finish_reason=answer.reason)
+
+
+def best(answers: Sequence[Answered], n: int) -> list[Answered]:
+    """The ``n`` with the highest mean log probability a token, the best first; as they are where no more were drawn."""
+    if len(answers) <= n:
+        return list(answers)
+    return sorted(answers, key=_mean_logprob, reverse=True)[:n]
+
+
+def _mean_logprob(answer: Answered) -> float:
+    tokens = answer.logprobs
+    return sum(token.logprob for token in tokens) / len(tokens) if tokens else 0.0
+
+
+class TextTokens:
+    """The log probabilities of one continuation as they come, with ``top`` alternatives to each token."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._offset = 0
+
+    def body(self, tokens: Sequence[TokenLogprob]) -> TextLogprobs:
+        """These further tokens; their places in the text go on from the last ones."""
+        offsets = []
+        for token in tokens:
+            offsets.append(self._offset)
+            self._offset += len(token.text)
+        return TextLogprobs(
+            tokens=[token_text(token) for token in tokens],
+            token_logprobs=[token.logprob for token in tokens],
+            top_logprobs=[self._likeliest(token) for token in tokens] if self._top else None,
+            text_offset=offsets,
+        )
+
+    def _likeliest(self, token: TokenLogprob) -> dict[str, float]:
+        return {token_text(one): one.logprob for one in token.top[: self._top]}
 
 
 def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
@@ -66,7 +109,7 @@ async def _frames(
     manager: RuntimeManager, body: CompletionBody, asked: Sequence[GenerateRequest], visitor: Visitor
 ) -> AsyncGenerator[bytes, None]:
     async with manager.lease(body.model, Ability.COMPLETION, sum(one.n for one in asked), visitor) as lease:
-        chunks = ChunkWriter(envelope("cmpl-", lease), "text_completion", usage=body.wants_usage)
+        chunks = TextChunks(envelope("cmpl-", lease), usage=body.wants_usage, top=body.logprobs)
         opening = b"".join(
             chunks.choice(index * one.n + choice, None, text=one.text or "")
             for index, one in enumerate(asked)
@@ -77,9 +120,9 @@ async def _frames(
         async with aclosing(_together(lease, asked)) as batches:
             async for index, events in batches:
                 usages += [event.usage for event in events if isinstance(event, Done)]
-                yield opening + b"".join(_frame(chunks, event, index * asked[index].n) for event in merged(events))
+                yield opening + b"".join(chunks.event(event, index * asked[index].n) for event in merged(events))
                 opening = b""
-        if last := chunks.usage(summed(usages)):
+        if last := chunks.last(summed(usages)):
             yield last
 
 
@@ -112,11 +155,20 @@ async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGene
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _frame(chunks: ChunkWriter, event: Event, offset: int) -> bytes:
-    """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
-    match event:
-        case TextPiece(choice=choice, text=text):
-            return chunks.choice(offset + choice, None, text=text)
-        case ChoiceEnd(choice=choice, reason=reason):
-            return chunks.choice(offset + choice, reason, text="")
-    return b""
+class TextChunks(ChunkWriter):
+    """Continuations' events as chunks; ``top`` None is without log probabilities."""
+
+    def __init__(self, head: dict[str, Any], *, usage: bool, top: int | None) -> None:
+        super().__init__(head, "text_completion", usage=usage)
+        self._tokens = None if top is None else defaultdict[int, TextTokens](lambda: TextTokens(top))
+
+    def event(self, event: Event, offset: int) -> bytes:
+        """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
+        match event:
+            case TextPiece(choice=choice, text=text, logprobs=tokens):
+                known = self._tokens
+                logprobs = known[offset + choice].body(tokens).model_dump() if known is not None else None
+                return self.choice(offset + choice, None, text=text, logprobs=logprobs)
+            case ChoiceEnd(choice=choice, reason=reason):
+                return self.choice(offset + choice, reason, text="")
+        return b""

@@ -77,9 +77,9 @@ class Dialect(ABC):
     """
 
     name: ClassVar[str]
-    marks: ClassVar[frozenset[str]] = frozenset()
-    opening: ClassVar[str] = ""
-    closing: ClassVar[str] = ""
+    marks: frozenset[str] = frozenset()
+    opening: str = ""
+    closing: str = ""
 
     @abstractmethod
     def reader(self, use: ToolUse | None, *, thinking: bool) -> Reader:

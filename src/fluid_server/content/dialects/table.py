@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fluid_server.content.dialects.base import Dialect
+from fluid_server.content.dialects.hermes import Hermes
 from fluid_server.content.dialects.plain import Plain
 
-DIALECTS: dict[str, Dialect] = {one.name: one for one in (Plain(),)}
+DIALECTS: dict[str, Dialect] = {one.name: one for one in (Plain(), Hermes())}
 
 
 def recognise(template: str | None) -> Dialect:
     """The dialect that a chat template teaches; Plain where it teaches none that is known."""
+    if template is not None and ("<tool_call>" in template or "<think>" in template):
+        return DIALECTS["hermes"]
     return DIALECTS["plain"]

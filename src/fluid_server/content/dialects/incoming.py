@@ -1,0 +1,132 @@
+"""Text as it comes, for readers that are written as if all of it were there.
+
+A reader is a generator that reads straight on and yields where it must wait for more text. It first looks ahead,
+which decides nothing, and then takes what it has understood; or it goes back, and reads the same in another way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+_SPACE = re.compile(r"\s*")
+_WORD = re.compile(r"[\w.\-]*")
+
+
+class Marks:
+    """Some texts to be looked for at once, none of which contains another.
+
+    ``space`` is what stands before a mark and belongs to it: at most one line end ("line"), any white space
+    ("any"), or nothing.
+    """
+
+    def __init__(self, *marks: str, space: str = "") -> None:
+        self.marks = marks
+        self._space = space
+        self._pattern = re.compile("|".join(re.escape(mark) for mark in marks) or r"(?!)")
+        self._beginnings = {mark[:length] for mark in marks for length in range(1, len(mark))}
+        self._longest = max((len(mark) for mark in marks), default=1)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first mark."""
+        return self._pattern.search(text)
+
+    def begin(self, text: str) -> int:
+        """Where at the end of ``text`` a mark may have begun, with its white space."""
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            if text[-length:] in self._beginnings:
+                return self.before(text, len(text) - length)
+        return self.before(text, len(text))
+
+    def before(self, text: str, end: int) -> int:
+        """Where the white space begins that ends at ``end`` and belongs to a mark there."""
+        if self._space == "any":
+            return len(text[:end].rstrip())
+        if self._space == "line" and end and text[end - 1] == "\n":
+            return end - 1
+        return end
+
+
+class Incoming:
+    """The text that is not decided upon, and how far reading has got ``at`` in it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.at = 0
+        self.ended = False
+
+    def take(self) -> str:
+        """All that has been read: it is decided upon."""
+        taken, self.text, self.at = self.text[: self.at], self.text[self.at :], 0
+        return taken
+
+    def more(self) -> Steps[bool]:
+        """Wait for more text; False where no more comes."""
+        if self.ended:
+            return False
+        known = len(self.text)
+        yield
+        return len(self.text) > known
+
+    def peek(self) -> Steps[str]:
+        """The next character, not read; empty at the end."""
+        while self.at >= len(self.text):
+            if not (yield from self.more()):
+                return ""
+        return self.text[self.at]
+
+    def space(self) -> Steps[None]:
+        """Read white space, if there is any."""
+        yield from self.run(_SPACE)
+
+    def word(self) -> Steps[str]:
+        """Read a name: letters, digits, dots, hyphens and underscores; empty where there is none."""
+        return (yield from self.run(_WORD))
+
+    def run(self, pattern: re.Pattern[str]) -> Steps[str]:
+        """Read as much as a pattern matches, which is a repetition of characters."""
+        start = self.at
+        while True:
+            found = pattern.match(self.text, self.at)
+            assert found is not None
+            self.at = found.end()
+            if self.at < len(self.text) or not (yield from self.more()):
+                return self.text[start : self.at]
+
+    def accept(self, *texts: str) -> Steps[str]:
+        """Read one of these texts (none begins with another) if it comes next; empty, and nothing read, if not."""
+        while True:
+            for text in texts:
+                if self.text.startswith(text, self.at):
+                    self.at += len(text)
+                    return text
+            rest = self.text[self.at :]
+            if not any(text.startswith(rest) for text in texts) or not (yield from self.more()):
+                return ""
+
+    def until(self, marks: Marks, sink: Callable[[str], None]) -> Steps[str]:
+        """Take the text before the first mark, handing it on as it comes, and read that mark without taking it.
+
+        The answer is the mark, or empty where the text ended without one. All before must have been taken.
+        """
+        while True:
+            if found := marks.search(self.text):
+                self.at = marks.before(self.text, found.start())
+                read = found.end() - self.at
+                self._hand(sink)
+                self.at = read
+                return found[0]
+            self.at = len(self.text) if self.ended else marks.begin(self.text)
+            self._hand(sink)
+            if not (yield from self.more()):
+                self.at = len(self.text)
+                self._hand(sink)
+                return ""
+
+    def _hand(self, sink: Callable[[str], None]) -> None:
+        if taken := self.take():
+            sink(taken)
