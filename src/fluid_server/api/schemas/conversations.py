@@ -13,7 +13,7 @@ from fluid_server.api.schemas.responses_fields import FOREIGN_INCLUDES, LOGPROBS
 from fluid_server.api.schemas.responses_items import InputItem, refuse_foreign_items, sealed
 from fluid_server.api.schemas.strict import Metadata, Strict
 from fluid_server.errors import InvalidRequest, UnsupportedField
-from fluid_server.store.records import Conversation, Json, Page
+from fluid_server.store.records import Completion, Conversation, Json, Page
 
 MAX_AT_ONCE = 20  # items of one request, as with OpenAI
 Items = Annotated[list[InputItem], Field(max_length=MAX_AT_ONCE, fail_fast=True)]
@@ -66,7 +66,7 @@ class ConversationDeleted(BaseModel):
 
 
 class ItemBody(BaseModel):
-    """An item: a message, a tool call, its output, or reasoning; ``type`` says which, and what further fields it has."""
+    """An item: a message, a tool call, its output, or reasoning. ``type`` says which; it has further fields."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -139,7 +139,7 @@ def conversation_body(conversation: Conversation) -> ConversationBody:
     )
 
 
-def stored_message(message: Json) -> StoredMessage:
+def _stored_message(message: Json) -> StoredMessage:
     """A message as it was sent, in the shape in which stored ones are listed."""
     content = message.get("content")
     parts = content if isinstance(content, list) else None
@@ -148,15 +148,34 @@ def stored_message(message: Json) -> StoredMessage:
     )
 
 
-def ends(ids: Sequence[str]) -> dict[str, str]:
-    """The first and last id of a list."""
-    return {"first_id": ids[0] if ids else "", "last_id": ids[-1] if ids else ""}
+def completion_list(page: Page[Completion]) -> CompletionList:
+    """A part of the stored answers as clients see it."""
+    data = [completion_body(completion) for completion in page.data]
+    first, last = _ends([body.id for body in data])
+    return CompletionList(data=data, first_id=first, last_id=last, has_more=page.more)
+
+
+def completion_body(completion: Completion) -> ChatCompletion:
+    """A stored answer as clients see it."""
+    return ChatCompletion.model_validate({**completion.body, "metadata": dict(completion.metadata)})
+
+
+def message_list(page: Page[Json]) -> MessageList:
+    """A part of the messages of a stored answer as clients see it."""
+    data = [_stored_message(message) for message in page.data]
+    first, last = _ends([message.id for message in data])
+    return MessageList(data=data, first_id=first, last_id=last, has_more=page.more)
+
+
+def _ends(ids: Sequence[str]) -> tuple[str, str]:
+    return (ids[0], ids[-1]) if ids else ("", "")
 
 
 def item_list(page: Page[Json], include: frozenset[str]) -> ItemList:
     """A part of a conversation's items as clients see it."""
-    items = [item_body(item, include) for item in page.data]
-    return ItemList(data=items, has_more=page.more, **ends([item.id for item in items]))
+    data = [item_body(item, include) for item in page.data]
+    first, last = _ends([item.id for item in data])
+    return ItemList(data=data, first_id=first, last_id=last, has_more=page.more)
 
 
 def item_body(item: Json, include: frozenset[str]) -> ItemBody:

@@ -16,11 +16,12 @@ from fluid_server.api.schemas.conversations import (
     CompletionDeleted,
     CompletionList,
     MessageList,
-    ends,
-    stored_message,
+    completion_body,
+    completion_list,
+    message_list,
 )
 from fluid_server.errors import InvalidRequest, NotStored, StoreFailed, StoreOff, TooLarge, Unauthorized
-from fluid_server.store.records import Completion, Paging
+from fluid_server.store.records import Paging
 
 router = APIRouter(prefix="/chat/completions", tags=["stored completions"])
 READING = documented(InvalidRequest, Unauthorized, NotStored, StoreOff, StoreFailed)
@@ -55,15 +56,13 @@ async def list_completions(
 ) -> CompletionList:
     """Stored answers, the oldest first; `metadata[key]=value`, repeated, finds those that have all these pairs."""
     listing.only(request, "model", "metadata", *listing.NAMES)
-    page = await store.list_completions(paging, model=model, metadata=metadata)
-    bodies = [_body(completion) for completion in page.data]
-    return CompletionList(data=bodies, has_more=page.more, **ends([body.id for body in bodies]))
+    return completion_list(await store.list_completions(paging, model=model, metadata=metadata))
 
 
 @router.get("/{completion_id}", response_model=ChatCompletion, responses=READING)
 async def retrieve_completion(completion_id: str, store: Kept) -> ChatCompletion:
     """A stored answer."""
-    return _body(await store.get_completion(completion_id))
+    return completion_body(await store.get_completion(completion_id))
 
 
 @router.post(
@@ -73,7 +72,7 @@ async def retrieve_completion(completion_id: str, store: Kept) -> ChatCompletion
 )
 async def update_completion(completion_id: str, body: ChangeMetadata, store: Kept) -> ChatCompletion:
     """Replace a stored answer's metadata."""
-    return _body(await store.update_completion(completion_id, body.metadata or {}))
+    return completion_body(await store.update_completion(completion_id, body.metadata or {}))
 
 
 @router.delete("/{completion_id}", response_model=CompletionDeleted, responses=READING)
@@ -87,10 +86,4 @@ async def delete_completion(completion_id: str, store: Kept) -> CompletionDelete
 async def list_messages(request: Request, completion_id: str, store: Kept, paging: Oldest) -> MessageList:
     """The messages that a stored answer answers, the first first."""
     listing.only(request, *listing.NAMES)
-    page = await store.completion_messages(completion_id, paging)
-    messages = [stored_message(message) for message in page.data]
-    return MessageList(data=messages, has_more=page.more, **ends([message.id for message in messages]))
-
-
-def _body(completion: Completion) -> ChatCompletion:
-    return ChatCompletion.model_validate({**completion.body, "metadata": dict(completion.metadata)})
+    return message_list(await store.completion_messages(completion_id, paging))
