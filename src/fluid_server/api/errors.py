@@ -42,11 +42,15 @@ STATUS: dict[type[FluidError], int] = {
     errors.Offline: HTTPStatus.CONFLICT,
     errors.HubError: HTTPStatus.BAD_GATEWAY,
     errors.DownloadNotFound: HTTPStatus.NOT_FOUND,
+    errors.StoreOff: HTTPStatus.CONFLICT,
+    errors.NotStored: HTTPStatus.NOT_FOUND,
+    errors.StoreFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ClientGone: CLIENT_CLOSED_REQUEST,
     errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 UNTIL_SOMETHING_CHANGES = (  # the same request would fail the same way
     errors.ModelFailed, errors.OutOfMemory, errors.OutOfDisk, errors.Conflict, errors.DeadlineExceeded, errors.HubError,
+    errors.StoreFailed,
 )  # fmt: skip
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
 # What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
@@ -79,6 +83,9 @@ FURTHER_DESCRIPTIONS: dict[type[FluidError], str] = {
     errors.Offline: "The server is offline by choice",
     errors.HubError: "The Hub failed or cannot be reached; with Retry-After where trying again may help",
     errors.OutOfDisk: "The download does not fit onto the disk",
+    errors.StoreOff: "The server keeps nothing, by choice (`--no-store`)",
+    errors.NotStored: "Nothing is kept under that id, or no longer",
+    errors.StoreFailed: "The database failed or cannot be reached; with Retry-After where trying again may help",
 }
 
 
