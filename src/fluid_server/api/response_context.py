@@ -157,3 +157,16 @@ def without(messages: Sequence[Message], dropped: Iterable[range]) -> tuple[Mess
     """The messages that are left."""
     gone = {index for one in dropped for index in one}
     return tuple(message for index, message in enumerate(messages) if index not in gone)
+
+
+def check_ids(items: Sequence[Item]) -> None:
+    """That no item is there twice. Errors: InvalidRequest."""
+    known: set[str] = set()
+    for item in items:
+        if item["id"] in known:
+            raise InvalidRequest(
+                f"Duplicate item found with id '{item['id']}'. What a response or conversation goes on from need not "
+                "be sent again.",
+                param="input",
+            )
+        known.add(item["id"])
