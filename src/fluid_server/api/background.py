@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
 
 from fluid_server.api import sse
 from fluid_server.api.errors import internal_error
@@ -139,3 +141,10 @@ class Background:
         size = sum(self._recordings[id_].size for id_ in ended)
         while ended and (len(ended) > KEPT_RUNS or size > KEPT_BYTES):
             size -= self._recordings.pop(ended.pop(0)).size
+
+
+def _background(request: Request) -> Background:
+    return cast("Background", request.app.state.background)
+
+
+Backgrounds = Annotated[Background, Depends(_background)]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from fluid_server import errors
 from fluid_server.api import sse
-from fluid_server.api.background import Recording
-from fluid_server.api.deps import Backgrounds, Config, Kept, KeptIfAny, Manager, Visit, expect, unless_gone
+from fluid_server.api.background import Backgrounds, Recording
+from fluid_server.api.deps import Config, Kept, KeptIfAny, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
+from fluid_server.api.listing import NAMES, newest_first, only
 from fluid_server.api.response_run import UNFINISHED, Context, Run, context_of, count_tokens, in_our_names
 from fluid_server.api.schemas.responses import InputTokensBody, ResponseBody, check_includes
 from fluid_server.api.schemas.responses_answer import (
@@ -29,6 +31,7 @@ from fluid_server.store.store import Store
 from fluid_server.types import Ability
 
 router = APIRouter(prefix="/responses", tags=["responses"])
+Includes = Annotated[list[str] | None, Query(alias="include[]", description="what was included when it was made")]
 LOST = {
     "code": "server_error",
     "message": "The server that worked on this response ended before it was complete. Send the request again.",
@@ -36,6 +39,28 @@ LOST = {
 GENERATES = documented() | documented(errors.NotStored, errors.StoreOff, errors.StoreFailed)
 READS = documented(errors.InvalidRequest, errors.Unauthorized, errors.Forbidden, errors.NotStored, errors.StoreOff)
 READS |= documented(errors.StoreFailed)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a stored response is wanted: as it stands, or as the events that are told of it."""
+
+    stream: bool = False
+    starting_after: int | None = None
+
+
+def _wish(
+    request: Request,
+    stream: bool = False,
+    starting_after: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+    include: Includes = None,
+    include_obfuscation: Annotated[bool | None, Query(description="accepted; nothing is padded")] = None,
+) -> Wish:
+    only(request, "stream", "starting_after", "include", "include_obfuscation")
+    check_includes(include or ())
+    if starting_after is not None and not stream:
+        raise InvalidRequest("'starting_after' is only allowed when 'stream' is true.", param="starting_after")
+    return Wish(stream, starting_after)
 
 
 @router.post("", response_model=ResponseObject, response_model_exclude_unset=True, responses=GENERATES)
@@ -57,9 +82,7 @@ async def create_response(
     if not body.stream:
         return await unless_gone(request, run.whole())
     ending = sse.Ending(b"", run.failed_frames)
-    return await sse.respond(
-        request, run.frames(), heartbeat=config.heartbeat, activity=visitor.says, ending=ending
-    )
+    return await sse.respond(request, run.frames(), heartbeat=config.heartbeat, activity=visitor.says, ending=ending)
 
 
 @router.post("/input_tokens", response_model=InputTokens, responses=GENERATES)
@@ -94,20 +117,16 @@ async def retrieve_response(
     store: Kept,
     background: Backgrounds,
     config: Config,
-    stream: bool = False,
-    starting_after: Annotated[int | None, Query(ge=0, le=2**31)] = None,
-    include: Annotated[list[str] | None, Query(alias="include[]")] = None,
+    wish: Annotated[Wish, Depends(_wish)],
 ) -> Any:
     """A stored response; with `stream`, the events of one in the background, those to come included.
 
     `starting_after` leaves out the events up to that sequence number: a stream that broke off goes on from there.
     """
-    check_includes(include or ())
     recording = background.find(response_id)
-    if stream:
-        return await _watched(request, recording or await _not_watchable(store, response_id), starting_after, config)
-    if starting_after is not None:
-        raise InvalidRequest("'starting_after' is only allowed when 'stream' is true.", param="starting_after")
+    if wish.stream:
+        recording = recording or await _not_watchable(store, response_id)
+        return await _watched(request, recording, wish.starting_after, config)
     if recording is not None:
         return recording.run.response
     return await _kept(store, response_id)
@@ -121,9 +140,7 @@ async def delete_response(response_id: str, store: Kept, background: Backgrounds
     return ResponseDeleted(id=response_id)
 
 
-@router.post(
-    "/{response_id}/cancel", response_model=ResponseObject, response_model_exclude_unset=True, responses=READS
-)
+@router.post("/{response_id}/cancel", response_model=ResponseObject, response_model_exclude_unset=True, responses=READS)
 async def cancel_response(response_id: str, store: Kept, background: Backgrounds) -> Any:
     """End a response in the background; one that has ended stays as it is."""
     cancelled = await background.cancel(response_id)
@@ -141,16 +158,16 @@ async def cancel_response(response_id: str, store: Kept, background: Backgrounds
 
 @router.get("/{response_id}/input_items", response_model=ResponseItems, responses=READS)
 async def list_input_items(
+    request: Request,
     response_id: str,
     store: Kept,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Literal["asc", "desc"] = "desc",
-    after: str | None = None,
-    include: Annotated[list[str] | None, Query(alias="include[]")] = None,
+    paging: Annotated[Paging, Depends(newest_first)],
+    include: Includes = None,
 ) -> Any:
     """The items that a response was given itself, without those that it goes on from."""
+    only(request, *NAMES, "include")
     check_includes(include or ())
-    page = await store.input_items(response_id, Paging(after, limit, order))
+    page = await store.input_items(response_id, paging)
     return listed(page.data, more=page.more)
 
 
