@@ -56,6 +56,7 @@ TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of union
 # What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
 TAGS: dict[str, frozenset[str]] = {
     "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}),
+    "items": frozenset({"message", "function_call", "custom_tool_call", "call_output", "reasoning", "item_reference"}),
     "tools": frozenset({"function", "custom"}),
     "tool_choice": frozenset({"function", "custom", "allowed_tools"}),
     "response_format": frozenset({"text", "json_object", "json_schema"}),
@@ -215,7 +216,7 @@ def _telling(problems: Sequence[Any]) -> Any:
 def field_name(location: Sequence[str | int]) -> str | None:
     """``('body', 'messages', 0, 'content', 'str')`` as ``messages[0].content``."""
     name, tags = "", frozenset[str]()
-    for part in location[1:] if location and location[0] == "body" else location:
+    for part in location[1:] if location and location[0] in ("body", "query") else location:
         if isinstance(part, int):
             name += f"[{part}]"
         elif part in tags:
