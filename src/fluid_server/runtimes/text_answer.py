@@ -34,13 +34,12 @@ class Answer:
     def take(self, piece: Piece) -> tuple[list[Event], str | None]:
         """What a piece means, and OpenAI's finish_reason where it is the last."""
         events: list[Event] = []
-        thought = self._thinking
         for text, logprob in _units(piece):
             events += self._feed(text, logprob)
             if self._stops.stopped or self._called_enough:
                 break
         finish = self._finish(piece, events)
-        if thought or self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
+        if self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
             self.reasoning_tokens += piece.tokens
         return events, finish
 
