@@ -17,7 +17,7 @@ def recognise(template: str | None) -> Dialect:
 
 
 def skills(template: str | None, name: str | None = None) -> frozenset[str]:
-    """What a chat template lets a model do besides talking: tools, reasoning. ``name`` is a dialect's, if one is set."""
+    """What a chat template lets a model do: tools, reasoning. ``name`` is a dialect's, where one is set."""
     dialect = DIALECTS.get(name) if name is not None else None
     dialect = dialect or recognise(template)
     found = {"reasoning"} if dialect.opening else set()
