@@ -83,6 +83,7 @@ def test_a_file_can_be_named_in_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("idle_timeout", "1.5", 1.5),
         ("allowed_origins", "https://a.example, http://b", ["https://a.example", "http://b"]),
         ("openvino", "HINT=f32, A=b=c", {"HINT": "f32", "A": "b=c"}),
+        ("dialect", "a:F16=hermes,b=plain", {"a:F16": "hermes", "b": "plain"}),
         ("log_format", "json", "json"),
     ],
 )

@@ -15,6 +15,7 @@ from fluid_server import __version__, log
 from fluid_server.api import errors, health, metrics, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
+from fluid_server.api.background import Background
 from fluid_server.api.guard import Guard
 from fluid_server.api.v1 import (
     audio,
@@ -24,6 +25,7 @@ from fluid_server.api.v1 import (
     downloads,
     events,
     models,
+    responses,
     stored_completions,
     tokens,
 )
@@ -52,6 +54,7 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
                 try:
                     yield
                 finally:
+                    await app.state.background.close()
                     await manager.close()
 
     app = FastAPI(
@@ -63,11 +66,12 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.manager = manager
+    app.state.background = Background()
     app.state.config = config
     errors.install(app)
     for router in (
-        chat.router, stored_completions.router, conversations.router, completions.router, tokens.router,
-        audio.router, downloads.router, models.router, events.router,
+        chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
+        tokens.router, audio.router, downloads.router, models.router, events.router,
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)

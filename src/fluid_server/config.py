@@ -72,6 +72,10 @@ class ServerConfig(BaseSettings):
     openvino: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
     )
+    dialect: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="how a model writes tool calls and reasoning, where its template does not tell: MODEL=NAME",
+    )
     max_upload: ByteSize = Field(ByteSize(25 * 1024**2), description="largest audio upload")
     max_body: ByteSize = Field(ByteSize(32 * 1024**2), description="largest request body that is not an upload")
     max_audio_seconds: float = Field(4 * 3600, gt=0, description="longest audio, in seconds after decoding")
@@ -132,10 +136,10 @@ class ServerConfig(BaseSettings):
         """In the environment a list is written with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("openvino", mode="before")
+    @field_validator("openvino", "dialect", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        """In the environment properties are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""
+        """In the environment pairs are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""
         if not isinstance(value, str):
             return value
         if value.lstrip().startswith("{"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from fluid_server.api.schemas.answers import DownloadBody, DownloadFile, ErrorDetail, ModelBody
 from fluid_server.catalog.presets import preset
+from fluid_server.content.dialects import skills
 from fluid_server.managers.arrivals import ON_THE_WAY
 from fluid_server.managers.download_job import failure_of
 from fluid_server.managers.estimate import estimate
@@ -28,7 +29,7 @@ def model_body(manager: RuntimeManager, spec: ModelSpec, *, download: str | None
         aliases=list(spec.aliases),
         kind=spec.kind,
         format=spec.format,
-        capabilities=sorted(spec.abilities),
+        capabilities=sorted(spec.abilities | skills(spec.chat_template, manager.dialects.get(spec.id))),
         state=state,
         problem=spec.problem or (slot.failure.message if slot.failure else None),
         runtime=info.runtime if info else None,

@@ -53,10 +53,15 @@ UNTIL_SOMETHING_CHANGES = (  # the same request would fail the same way
     errors.StoreFailed,
 )  # fmt: skip
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
+PARTS = frozenset({"input_text", "output_text", "summary_text", "reasoning_text", "refusal", "text"})
+ITEMS = frozenset({"message", "function_call", "custom_tool_call", "call_output", "reasoning", "item_reference"})
 # What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
 TAGS: dict[str, frozenset[str]] = {
-    "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}),
-    "items": frozenset({"message", "function_call", "custom_tool_call", "call_output", "reasoning", "item_reference"}),
+    "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}) | PARTS,
+    "format": frozenset({"text", "json_object", "json_schema", "grammar"}),
+    "input": ITEMS,
+    "items": ITEMS,
+    "output": PARTS,
     "tools": frozenset({"function", "custom"}),
     "tool_choice": frozenset({"function", "custom", "allowed_tools"}),
     "response_format": frozenset({"text", "json_object", "json_schema"}),

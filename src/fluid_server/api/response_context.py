@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from fluid_server.api.schemas.responses_items import Item
@@ -100,7 +101,11 @@ def _told(item: Item) -> Message:
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    return (
+        content
+        if isinstance(content, str)
+        else "".join(part.get("text") or part.get("refusal") or "" for part in content)
+    )
 
 
 def check_calls(items: Sequence[Item]) -> None:
@@ -143,17 +148,30 @@ def droppable(messages: Sequence[Message]) -> list[range]:
     if not begins:
         return []
     edges = sorted({first, *begins})
-    turns = [range(begin, end) for begin, end in zip(edges, edges[1:], strict=False)]
+    turns = [range(begin, end) for begin, end in pairwise(edges)]
     return turns + _rounds(messages, begins[-1] + 1)
 
 
 def _rounds(messages: Sequence[Message], begin: int) -> list[range]:
     """Rounds of calls and their results from here on, without the last one."""
     asks = [index for index in range(begin, len(messages)) if messages[index].role == "assistant"]
-    return [range(ask, following) for ask, following in zip(asks, asks[1:], strict=False)]
+    return [range(ask, following) for ask, following in pairwise(asks)]
 
 
 def without(messages: Sequence[Message], dropped: Iterable[range]) -> tuple[Message, ...]:
     """The messages that are left."""
     gone = {index for one in dropped for index in one}
     return tuple(message for index, message in enumerate(messages) if index not in gone)
+
+
+def check_ids(items: Sequence[Item]) -> None:
+    """That no item is there twice. Errors: InvalidRequest."""
+    known: set[str] = set()
+    for item in items:
+        if item["id"] in known:
+            raise InvalidRequest(
+                f"Duplicate item found with id '{item['id']}'. What a response or conversation goes on from need not "
+                "be sent again.",
+                param="input",
+            )
+        known.add(item["id"])

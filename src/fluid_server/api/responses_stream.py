@@ -25,7 +25,7 @@ from fluid_server.types import (
     Usage,
 )
 
-Wire = dict[str, Any]  # an event as it goes over the wire
+Wire = dict[str, Any]  # an event as it goes over the wire, its number aside
 LEAST = -9999.0  # OpenAI's word for a probability of nothing, which JSON cannot say as a logarithm
 
 
@@ -187,7 +187,6 @@ class Narrator:
         self._parts: list[Part] = []
         self._open = False  # whether more of the last part may come
         self._gap: list[TextPiece] = []  # white space that may stand between two items rather than in a message
-        self._told = 0
         self._reason = "stop"
         self.over = False
 
@@ -203,29 +202,27 @@ class Narrator:
     def created(self) -> list[Wire]:
         """The response is there; one in the background waits at first."""
         queued = [self._state("queued")] if self._head["status"] == "queued" else []
-        return self._numbered([self._state("created"), *queued])
+        return [self._state("created"), *queued]
 
     def in_progress(self, **known: Any) -> list[Wire]:
         """Its model is there; ``known`` are the fields that this makes known."""
         self._head |= {**known, "status": "in_progress"}
-        return self._numbered([self._state("in_progress")])
+        return [self._state("in_progress")]
 
     def take(self, events: Iterable[Event]) -> list[Wire]:
         """What has come, as it is told."""
-        return self._numbered([wire for event in merged(events) for wire in self._event(event)])
+        return [wire for event in merged(events) for wire in self._event(event)]
 
     def failed(self, error: FluidError) -> list[Wire]:
         """The response has failed: the error itself, then what is left of the response."""
         about = {"type": "error", "code": error.code, "message": error.message, "param": error.param}
-        began = [] if self._told else self.created()
-        reason = {"code": _code(error), "message": error.message}
-        self._finish("failed", error=reason)
-        return [*began, *self._numbered([about, self._state("failed")])]
+        self._finish("failed", error={"code": _code(error), "message": error.message})
+        return [about, self._state("failed")]
 
     def cancelled(self) -> list[Wire]:
         """Nobody wants the rest. OpenAI has no event for it: it is told as incomplete, with the true status."""
         self._finish("cancelled")
-        return self._numbered([self._state("incomplete")])
+        return [self._state("incomplete")]
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -307,13 +304,6 @@ class Narrator:
 
     def _state(self, kind: str) -> Wire:
         return {"type": f"response.{kind}", "response": self.response}
-
-    def _numbered(self, events: Iterable[Wire]) -> list[Wire]:
-        numbered = []
-        for event in events:
-            numbered.append({**event, "sequence_number": self._told})
-            self._told += 1
-        return numbered
 
 
 def _logprob(token: TokenLogprob, top: int) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from fluid_server.catalog.gguf import read_header
 from fluid_server.catalog.presets import Preset, preset
 from fluid_server.cli.client import Json
 from fluid_server.config import ServerConfig
+from fluid_server.content.dialects import skills
 from fluid_server.managers.estimate import estimate
 from fluid_server.managers.model_folder import RECORD
 from fluid_server.managers.selection import select
@@ -29,7 +30,7 @@ def entry(spec: ModelSpec) -> Json:
         "aliases": list(spec.aliases),
         "kind": spec.kind,
         "format": spec.format,
-        "capabilities": sorted(spec.abilities),
+        "capabilities": sorted(spec.abilities | skills(spec.chat_template)),
         "state": "broken" if spec.problem else "absent",
         "problem": spec.problem,
         "architecture": spec.architecture,

@@ -94,6 +94,7 @@ class Loader:
             context_length=config.context_length,
             kv_budget_bytes=kv_budget,
             cache_dir=config.cache_path,
+            dialect=config.dialect.get(spec.id),
             properties=config.openvino,
         )
         return Load(candidate.runtime, spec, options)

@@ -75,6 +75,7 @@ class RuntimeManager:
         self._probe: asyncio.Task[Report] | None = None
         self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
         self.context_length = config.context_length
+        self.dialects = config.dialect
         self.default_keep_alive = config.idle_timeout or FOR_EVER
         self.closing = False
         self.warming = False

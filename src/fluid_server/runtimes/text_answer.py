@@ -28,19 +28,19 @@ class Answer:
         self._one_call = use is not None and not use.parallel
         self._inputs: dict[int, CustomInput] = {}
         self._calls = 0
-        self._fed = 0
+        self._fed = 0  # characters, of which so many are free of stop strings:
+        self._safe = 0
         self._unsettled: deque[tuple[int, TokenLogprob]] = deque()  # where in the text each ends
 
     def take(self, piece: Piece) -> tuple[list[Event], str | None]:
         """What a piece means, and OpenAI's finish_reason where it is the last."""
         events: list[Event] = []
-        thought = self._thinking
         for text, logprob in _units(piece):
             events += self._feed(text, logprob)
             if self._stops.stopped or self._called_enough:
                 break
         finish = self._finish(piece, events)
-        if thought or self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
+        if self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
             self.reasoning_tokens += piece.tokens
         return events, finish
 
@@ -51,7 +51,8 @@ class Answer:
         if finish is None:
             return None
         rest = "" if self._stops.stopped else self._stops.flush()
-        events += self._told([*self._reader.feed(rest), *self._reader.flush()], whole=not self._stops.stopped)
+        self._safe += len(rest)
+        events += self._told([*self._reader.feed(rest), *self._reader.flush()])
         return "tool_calls" if self._calls and finish == "stop" else finish
 
     @property
@@ -62,24 +63,26 @@ class Answer:
         self._fed += len(text)
         if logprob is not None:
             self._unsettled.append((self._fed + (not text), logprob))  # part of a character goes with the rest of it
-        return self._told(self._reader.feed(self._stops.feed(text)), whole=False)
+        safe = self._stops.feed(text)
+        self._safe += len(safe)
+        return self._told(self._reader.feed(safe))
 
-    def _told(self, heard: Iterable[Heard], *, whole: bool) -> list[Event]:
+    def _told(self, heard: Iterable[Heard]) -> list[Event]:
         events = [event for one in heard for event in self._event(one)]
-        settled = self._settled(whole=whole)
+        settled = self._settled()
         for index, event in enumerate(events):
             if settled and isinstance(event, TextPiece):
-                events[index] = TextPiece(self.choice, event.text, settled)
-                settled = ()
+                events[index] = TextPiece(self.choice, event.text, _last(settled, len(event.text)))
+                settled = []
         return events
 
-    def _settled(self, *, whole: bool) -> tuple[TokenLogprob, ...]:
+    def _settled(self) -> list[TokenLogprob]:
         """Tokens whose text is decided upon; it is text for the user if some is told now, else a mark or a thought."""
-        end = self._fed if whole else self._fed - self._stops.held - self._reader.held
+        end = self._safe - self._reader.held
         found = []
         while self._unsettled and self._unsettled[0][0] <= end:
             found.append(self._unsettled.popleft()[1])
-        return tuple(found)
+        return found
 
     def _event(self, heard: Heard) -> list[Event]:
         match heard:
@@ -103,6 +106,17 @@ class Answer:
         if custom:
             self._inputs[index] = CustomInput()
         return ToolPiece(self.choice, index, id=f"call_{uuid.uuid4().hex[:24]}", name=name, custom=custom)
+
+
+def _last(tokens: list[TokenLogprob], length: int) -> tuple[TokenLogprob, ...]:
+    """Those at the end whose texts make up ``length`` characters: what stands before them is a mark."""
+    first = len(tokens)
+    while first and length > 0:
+        first -= 1
+        length -= len(tokens[first].text)
+    while first and not tokens[first - 1].text:
+        first -= 1
+    return tuple(tokens[first:])
 
 
 def _units(piece: Piece) -> Iterable[tuple[str, TokenLogprob | None]]:

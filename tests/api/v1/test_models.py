@@ -65,6 +65,12 @@ def test_a_model_says_what_it_is(
     assert model["problem"] is None
 
 
+@pytest.mark.parametrize(("name", "can"), [(OPENVINO, True), (GGUF, True), (WHISPER, False)])
+def test_a_model_says_whether_it_reasons_and_calls_tools(http: httpx.Client, name: str, can: bool) -> None:
+    capabilities = set(http.get(f"/v1/models/{name}").json()["capabilities"])
+    assert ({"reasoning", "tools"} <= capabilities) is can
+
+
 def test_a_loaded_model_says_where_it_runs(http: httpx.Client, client: openai.OpenAI) -> None:
     client.chat.completions.create(model=ECHO, messages=[{"role": "user", "content": "hi"}])
     model = http.get(f"/v1/models/{ECHO}").json()

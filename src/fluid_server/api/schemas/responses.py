@@ -143,11 +143,10 @@ class PromptBody(Strict):
         """Whether what the model thought in earlier turns is left out."""
         return self.reasoning is not None and self.reasoning.context == "current_turn"
 
-    @property
-    def prompt(self) -> GenerateRequest:
-        """The request without its messages. Errors: InvalidRequest naming the field."""
+    def as_prompt(self, messages: Sequence[Message]) -> GenerateRequest:
+        """The body as a prompt, no more said of its answer than that depends on. Errors: InvalidRequest."""
         return GenerateRequest(
-            messages=(),
+            messages=tuple(messages),
             template_kwargs=self.chat_template_kwargs or {},
             tool_use=response_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls),
             shape=self.text.as_shape() if self.text else None,
@@ -224,8 +223,7 @@ class ResponseBody(PromptBody):
     def as_request(self, messages: Sequence[Message]) -> GenerateRequest:
         """The body as what flows. Errors: InvalidRequest naming the field."""
         return replace(
-            self.prompt,
-            messages=tuple(messages),
+            self.as_prompt(messages),
             sampling=self.sampling,
             max_tokens=self.max_output_tokens,
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),

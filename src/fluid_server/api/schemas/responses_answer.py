@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from fluid_server.api.schemas.responses import ResponseBody
-from fluid_server.api.schemas.responses_items import Item
 from fluid_server.types import ModelSpec, Usage
 
 
@@ -174,12 +174,11 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-def listed(items: tuple[Item, ...], *, more: bool) -> ResponseItems:
+def listed(items: Sequence[Mapping[str, Any]], *, more: bool) -> ResponseItems:
     """Items as a list."""
-    ids = [item["id"] for item in items]
-    return ResponseItems(
-        data=list(items), first_id=ids[0] if ids else "", last_id=ids[-1] if ids else "", has_more=more
-    )
+    data = [dict(item) for item in items]
+    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
+    return ResponseItems(data=data, first_id=first, last_id=last, has_more=more)
 
 
 def _text(body: ResponseBody) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fluid_server.api.schemas.generate import MAX_ITEMS, Strict
+from fluid_server.api.schemas.generate import MAX_ITEMS
 from fluid_server.api.schemas.responses_fields import FOREIGN_ITEMS
+from fluid_server.api.schemas.strict import Strict
 from fluid_server.errors import InvalidRequest, UnsupportedField
 
 Item = dict[str, Any]
@@ -82,7 +83,7 @@ class MessageItem(Strict):
     def kept(self, where: str) -> Item:
         """The message as it is kept. Errors: a part that is no text."""
         name = "output_text" if self.role == "assistant" else "input_text"
-        more = {"annotations": [], "logprobs": []} if self.role == "assistant" else {}
+        more: dict[str, Any] = {"annotations": [], "logprobs": []} if self.role == "assistant" else {}
         texts = _texts(self.content, f"{where}.content")
         item = {
             "id": self.id or new_item_id("message"),

@@ -13,6 +13,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
 
 
-Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
-]
+MOST_LABELS, LONGEST_NAME = 16, 64
+LONGEST_LABEL = 8 * LONGEST_NAME
+Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
+Metadata = Annotated[dict[Annotated[str, Field(max_length=LONGEST_NAME)], Label], Field(max_length=MOST_LABELS)]

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fluid_server.content.dialects.base import Argued, Called, Dialect, Heard, Reader, Said, Thought
-from fluid_server.content.dialects.table import DIALECTS, recognise
+from fluid_server.content.dialects.table import DIALECTS, recognise, skills
 
-__all__ = ["DIALECTS", "Argued", "Called", "Dialect", "Heard", "Reader", "Said", "Thought", "recognise"]
+__all__ = ["DIALECTS", "Argued", "Called", "Dialect", "Heard", "Reader", "Said", "Thought", "recognise", "skills"]

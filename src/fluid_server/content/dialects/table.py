@@ -14,3 +14,13 @@ def recognise(template: str | None) -> Dialect:
     if template is not None and ("<tool_call>" in template or "<think>" in template):
         return DIALECTS["hermes"]
     return DIALECTS["plain"]
+
+
+def skills(template: str | None, name: str | None = None) -> frozenset[str]:
+    """What a chat template lets a model do: tools, reasoning. ``name`` is a dialect's, where one is set."""
+    dialect = DIALECTS.get(name) if name is not None else None
+    dialect = dialect or recognise(template)
+    found = {"reasoning"} if dialect.opening else set()
+    if dialect.name != "plain" and "tools" in (template or ""):
+        found.add("tools")
+    return frozenset(found)
