@@ -166,7 +166,7 @@ def test_a_custom_tool_with_a_grammar_gets_nothing_else(client: openai.OpenAI, m
 
 @pytest.mark.parametrize("model", ENGINES)
 def test_a_model_may_think_before_it_keeps_to_a_format(client: openai.OpenAI, model: str) -> None:
-    schema = {**SCHEMA, "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    schema = {**SCHEMA, "properties": {"sum": {"type": "integer", "maximum": 99}}, "required": ["sum"]}
     wished = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
     answer = asked(client, model, "What is 2 + 3 + 4?", reasoning_effort="high", response_format=wished)
     message = answer.choices[0].message
