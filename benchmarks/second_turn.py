@@ -53,9 +53,9 @@ def _ask(server: Server, path: str, body: dict[str, Any]) -> Any:
 def story(server: Server, model: str, tokens: int, rng: random.Random) -> str:
     """A text of about that many tokens that no other conversation begins with."""
     words = TEXT.split()
-    told = [str(rng.randrange(10**6)), *(rng.choice(words) for _ in range(tokens))]
-    count = _ask(server, "/v1/tokenize", {"model": model, "prompt": " ".join(told)})["count"]
-    return " ".join(told[: max(2, round(len(told) * tokens / count))])
+    chosen = [str(rng.randrange(10**6)), *(rng.choice(words) for _ in range(tokens))]
+    count = _ask(server, "/v1/tokenize", {"model": model, "prompt": " ".join(chosen)})["count"]
+    return " ".join(chosen[: max(2, round(len(chosen) * tokens / count))])
 
 
 def converse(server: Server, runtime: str, tokens: int, rng: random.Random) -> Turns:
