@@ -85,6 +85,10 @@ class Dialect(ABC):
     def reader(self, use: ToolUse | None, *, thinking: bool) -> Reader:
         """A reader for one answer. ``thinking``: the prompt has opened the reasoning already."""
 
+    def answer(self, shape: Shape) -> Shape:
+        """What a whole answer must look like whose text for the user is to have a shape, after any reasoning."""
+        return shape
+
     @abstractmethod
     def shape(self, use: ToolUse) -> Shape | None:
         """What enforces the tool use, for the part of the answer after the reasoning; None where nothing need be.
