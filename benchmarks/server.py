@@ -69,11 +69,12 @@ class Server:
 
 @dataclass
 class Answer:
-    """One stream: when the first text came, when it ended, and the server's own count of its tokens."""
+    """One stream: when the first text came, when it ended, and the server's own counts of tokens."""
 
     first: float = 0.0
     seconds: float = 0.0
     tokens: int = 0
+    cached: int = 0
 
 
 async def chat(url: str, body: dict[str, Any]) -> Answer:
@@ -95,4 +96,5 @@ async def chat(url: str, body: dict[str, Any]) -> Answer:
     answer.seconds = time.perf_counter() - started
     writer.close()
     answer.tokens = int(tail.rsplit(b'"completion_tokens":', 1)[1].split(b",")[0])
+    answer.cached = int(tail.rsplit(b'"cached_tokens":', 1)[1].split(b"}")[0])
     return answer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from fluid_server.api.schemas.answers import DownloadBody, DownloadFile, ErrorDetail, ModelBody
+from fluid_server.api.schemas.answers import ErrorDetail
+from fluid_server.api.schemas.states import DownloadBody, DownloadFile, ModelBody
 from fluid_server.catalog.presets import preset
 from fluid_server.content.dialects import skills
 from fluid_server.managers.arrivals import ON_THE_WAY

@@ -11,13 +11,7 @@ from fastapi import APIRouter
 from fluid_server import __version__
 from fluid_server.api.deps import Manager
 from fluid_server.api.errors import documented
-from fluid_server.api.schemas.answers import (
-    Architecture,
-    Health,
-    ModelState,
-    RuntimeState,
-    WorkerCounters,
-)
+from fluid_server.api.schemas.states import Architecture, Health, ModelState, RuntimeState, WorkerCounters
 from fluid_server.errors import ShuttingDown, Unavailable
 from fluid_server.managers.memory import memory_of
 from fluid_server.managers.selection import machine_architecture, process_architecture

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from fluid_server.api.schemas.strict import Strict
 from fluid_server.api.schemas.tools import Name, missing
+from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.errors import InvalidRequest
 from fluid_server.shapes import Choice, Const, Grammar, JSONSchema, Regex, Shape
 
@@ -73,6 +74,7 @@ class StructuredOutputs(Strict):
         if self.json_ is not None:
             return schema_shape(self.json_, "structured_outputs.json", strict=False)
         if self.regex is not None:
+            check_regex(self.regex, param="structured_outputs.regex")
             return Regex(self.regex)
         if self.choice is not None:
             return Choice(tuple(Const(text) for text in self.choice))
@@ -94,6 +96,7 @@ def format_shape(chosen: TextFormat | JSONObjectFormat | JSONSchemaFormat | None
 
 def schema_shape(schema: dict[str, Any], where: str, *, strict: bool) -> Shape:
     """JSON that a schema describes. Errors: InvalidRequest naming the keyword that cannot be enforced."""
+    check_schema(schema, param=where, strict=strict)
     return JSONSchema(schema)
 
 

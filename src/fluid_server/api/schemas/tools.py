@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fluid_server.api.schemas.strict import Strict
+from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.shapes import Grammar, Regex, Shape
 from fluid_server.types import Tool, ToolUse
@@ -49,8 +50,10 @@ class GrammarDefinition(Strict):
     syntax: Literal["lark", "regex"]
     definition: str = Field(min_length=1, max_length=100_000)
 
-    def as_shape(self) -> Shape:
-        """The grammar as a shape."""
+    def as_shape(self, where: str) -> Shape:
+        """The grammar as a shape. Errors: an expression that cannot be enforced."""
+        if self.syntax == "regex":
+            check_regex(self.definition, param=f"{where}.definition")
         return Regex(self.definition) if self.syntax == "regex" else Grammar(self.definition, "lark")
 
 
@@ -80,7 +83,8 @@ class CustomTool(Strict):
         wanted = self.custom.format or CustomFormat()
         if wanted.type == "grammar" and wanted.grammar is None:
             raise missing(f"{where}.custom.format.grammar")
-        shape = wanted.grammar.as_shape() if wanted.grammar and wanted.type == "grammar" else None
+        inner = wanted.grammar if wanted.type == "grammar" else None
+        shape = inner.as_shape(f"{where}.custom.format.grammar") if inner is not None else None
         return Tool(name=self.custom.name, description=self.custom.description or "", custom=True, input=shape)
 
 
@@ -130,11 +134,13 @@ ChatToolChoice = (
 def function_tool(
     where: str, name: str, description: str | None, parameters: dict[str, Any] | None, *, strict: bool
 ) -> Tool:
-    """A function. Errors: InvalidRequest for a strict one without parameters."""
+    """A function. Errors: InvalidRequest for a strict one without parameters that can be enforced."""
     if strict and parameters is None:
         raise InvalidRequest(
             f"'{where}' is strict and has no parameters: give their JSON schema.", param=f"{where}.parameters"
         )
+    if strict:
+        check_schema(parameters, param=f"{where}.parameters", strict=True)
     return Tool(name=name, description=description or "", parameters=parameters, strict=strict)
 
 

@@ -12,8 +12,8 @@ from fluid_server.api import ndjson, sse
 from fluid_server.api.deps import Config, Manager, unless_gone
 from fluid_server.api.described import download_body
 from fluid_server.api.errors import documented
-from fluid_server.api.schemas.answers import DownloadBody, DownloadList
 from fluid_server.api.schemas.models import PullBody
+from fluid_server.api.schemas.states import DownloadBody, DownloadList
 from fluid_server.errors import (
     Conflict,
     DownloadNotFound,

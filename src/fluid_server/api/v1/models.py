@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from fluid_server.api.deps import Manager, Visit, expect, unless_gone
 from fluid_server.api.described import arriving, model_body
 from fluid_server.api.errors import documented
-from fluid_server.api.schemas.answers import ModelBody, ModelDeleted, ModelList
 from fluid_server.api.schemas.models import LoadBody, PinBody
+from fluid_server.api.schemas.states import ModelBody, ModelDeleted, ModelList
 from fluid_server.errors import (
     Conflict,
     DeadlineExceeded,
