@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fluid_server.runtimes.llamacpp_gbnf import check
-from fluid_server.runtimes.llamacpp_grammar import SENTINEL, Split, probe, to_lark
+from fluid_server.runtimes.llamacpp_gbnf import read_gbnf
+from fluid_server.runtimes.llamacpp_grammar import Split, probe, to_lark
 from fluid_server.runtimes.text_plan import Plan
 from fluid_server.shapes import Grammar, Shape
 
@@ -63,7 +63,7 @@ def grammar_of(shape: Shape | None, split: Split) -> str | None:
     if shape is None:
         return None
     if isinstance(shape, Grammar) and shape.syntax == "ebnf":
-        check(shape.definition)
+        read_gbnf(shape.definition)
         return shape.definition
     return to_lark(shape, split)
 
@@ -75,7 +75,7 @@ def probe_body(prompt: list[int], grammar: str) -> dict[str, Any]:
 
 def distribution_body(prompt: list[int], likeliest: int) -> dict[str, Any]:
     """One token with the likeliest at its place. It is forced to be plain text: of others nothing is told."""
-    return question(prompt, 1) | {"n_probs": likeliest, "grammar": f'root ::= "{SENTINEL}"'}
+    return question(prompt, 1) | {"n_probs": likeliest, "grammar": 'root ::= "zqx"'}
 
 
 def question(prompt: list[int], tokens: int) -> dict[str, Any]:
