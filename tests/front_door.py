@@ -41,9 +41,10 @@ def until(condition: Callable[[], T], timeout: float = PATIENCE) -> T:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours without the settings of whoever runs the tests, and with ``extra``."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("FLUID_")}
-    return {**kept, **(extra or {})}
+    """Ours without the settings of whoever runs the tests, with a database in memory, and with ``extra``."""
+    foreign = ("FLUID_", "DATABASE_URL")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
+    return {**kept, "FLUID_DATABASE_URL": "sqlite://", **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:

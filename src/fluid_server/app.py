@@ -15,10 +15,23 @@ from fluid_server import __version__, log
 from fluid_server.api import errors, health, metrics, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
+from fluid_server.api.background import Background
 from fluid_server.api.guard import Guard
-from fluid_server.api.v1 import audio, chat, completions, downloads, events, models, tokens
+from fluid_server.api.v1 import (
+    audio,
+    chat,
+    completions,
+    conversations,
+    downloads,
+    events,
+    models,
+    responses,
+    stored_completions,
+    tokens,
+)
 from fluid_server.config import ServerConfig, load_config
 from fluid_server.managers.runtime_manager import RuntimeManager
+from fluid_server.store.store import Store
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
 DESCRIPTION = "OpenAI's API on local models. Every failure has the shape `{error: {message, type, param, code}}`."
@@ -36,11 +49,13 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
         # On Windows a file that a worker still reads cannot be deleted: what is left then goes with this folder.
         with tempfile.TemporaryDirectory(prefix="fluid-server-", ignore_cleanup_errors=True) as uploads:
             app.state.uploads = Path(uploads)
-            await manager.start()
-            try:
-                yield
-            finally:
-                await manager.close()
+            async with _kept(config) as app.state.store:
+                await manager.start()
+                try:
+                    yield
+                finally:
+                    await app.state.background.close()
+                    await manager.close()
 
     app = FastAPI(
         title="Fluid Server",
@@ -51,10 +66,12 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.manager = manager
+    app.state.background = Background()
     app.state.config = config
     errors.install(app)
     for router in (
-        chat.router, completions.router, tokens.router, audio.router, downloads.router, models.router, events.router
+        chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
+        tokens.router, audio.router, downloads.router, models.router, events.router,
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)
@@ -64,6 +81,20 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     _document(app, with_key=config.api_key is not None)
     _protect(app, config)
     return app
+
+
+@asynccontextmanager
+async def _kept(config: ServerConfig) -> AsyncGenerator[Store | None, None]:
+    """What is kept, until the end; none where nothing is to be."""
+    if not config.store:
+        yield None
+        return
+    store = Store(config.database, ttl=config.store_ttl, max_bytes=config.store_max_size)
+    store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _protect(app: FastAPI, config: ServerConfig) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import sys
 import tomllib
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -28,6 +30,10 @@ from fluid_server.errors import ConfigError
 
 ENV_PREFIX = "FLUID_"
 DEFAULT_FILE = Path("fluid.toml")
+SHARED_URL = "DATABASE_URL"  # the name by which many programs and hosts know it
+DATABASES = ("sqlite://", "postgresql://", "postgres://", "postgresql+psycopg://")
+SECRETS = {"api_key", "database_url"}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ServerConfig(BaseSettings):
@@ -104,6 +110,21 @@ class ServerConfig(BaseSettings):
     download_retries: int = Field(
         6, ge=0, description="tries in a row without a byte after which a download fails (it can be resumed)"
     )
+    store: bool = Field(True, description="keep conversations, responses, and chat completions that ask for it")
+    database_url: SecretStr | None = Field(
+        None,
+        description="where they are kept: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; the variable "
+        "DATABASE_URL is read too (default: fluid.db in the user's data folder)",
+    )
+    store_ttl: float = Field(
+        30 * 86400,
+        ge=0,
+        description="how long they are kept after their last change, in seconds or as 90m, 12h, 30d; 0: for ever "
+        "(default: 30d)",
+    )
+    store_max_size: ByteSize = Field(
+        ByteSize(10**9), ge=10**6, description="how much is kept; beyond it the longest unused goes"
+    )
     echo: bool = Field(False, description="offer the built-in model 'echo', which repeats what it is told")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
     log_format: Literal["text", "json"] = Field("text", description="logs for people or for machines")
@@ -142,6 +163,25 @@ class ServerConfig(BaseSettings):
             raise ValueError("a key must be printable ASCII, since it travels in an HTTP header")
         return SecretStr(key) if key else None
 
+    @field_validator("store_ttl", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        """A time may be written with its unit."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
+        return float(match[1]) * UNITS[match[2]] if match else value
+
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty address is none."""
+        url = value.get_secret_value().strip() if value is not None else ""
+        if url and not url.startswith(DATABASES):
+            raise ValueError(
+                "it must begin with sqlite:/// or postgresql:// (if DATABASE_URL is another program's, set "
+                "FLUID_DATABASE_URL too)"
+            )
+        return SecretStr(url) if url else None
+
     @field_validator("device", mode="after")
     @classmethod
     def _upper(cls, value: str) -> str:
@@ -156,14 +196,24 @@ class ServerConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags come first, then the environment, then .env, then the file."""
+        """Flags come first, then the environment, then .env, then the file; last what is not ours alone."""
         file = TomlConfigSettingsSource(settings_cls, _config_file())
-        return init_settings, env_settings, dotenv_settings, file
+        shared = InitSettingsSource(settings_cls, {"database_url": url} if (url := os.environ.get(SHARED_URL)) else {})
+        return init_settings, env_settings, dotenv_settings, file, shared
 
     @property
     def cache_path(self) -> Path:
         """Where engines keep what they compiled for a device."""
         return self.model_path / "cache"
+
+    @property
+    def database(self) -> str:
+        """The URL of the database of what is kept."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        from platformdirs import user_data_path
+
+        return f"sqlite:///{(user_data_path('fluid-server', appauthor=False) / 'fluid.db').as_posix()}"
 
     @property
     def binds_loopback(self) -> bool:
@@ -225,7 +275,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0])
         flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
-        given = "" if name == "api_key" else f" (got {problem['input']!r})"
+        given = "" if name in SECRETS else f" (got {problem['input']!r})"
         lines.append(f"{flag} ({variable}): {problem['msg']}{given}")
     return "The configuration is not valid: " + "; ".join(lines)
 
@@ -260,11 +310,13 @@ def _checked(config: ServerConfig) -> ServerConfig:
 
 def export(config: ServerConfig) -> None:
     """Put a configuration into the environment, for the process that ``--reload`` starts."""
-    values = config.model_dump(mode="json", exclude_none=True, exclude={"api_key"})
+    values = config.model_dump(mode="json", exclude_none=True, exclude=SECRETS)
     for name, value in values.items():
         os.environ[ENV_PREFIX + name.upper()] = _as_text(value)
-    if config.api_key is not None:
-        os.environ[f"{ENV_PREFIX}API_KEY"] = config.api_key.get_secret_value()
+    for name in SECRETS:
+        secret: SecretStr | None = getattr(config, name)
+        if secret is not None:
+            os.environ[ENV_PREFIX + name.upper()] = secret.get_secret_value()
 
 
 def _as_text(value: object) -> str:

@@ -15,6 +15,9 @@ FluidError
 │   ├── ModelDownloading      the model is on its way here; ``job`` says which download it is
 │   └── ShuttingDown
 ├── Conflict                  what was asked does not go with the state that something is in
+│   └── StoreOff              the server keeps nothing, by choice
+├── NotStored                 no conversation, response or stored completion of that id
+├── StoreFailed               the database, or the way to it
 ├── DeadlineExceeded          the time that the client or the server gave the request is over
 ├── OutOfMemory               the model does not fit
 ├── OutOfDisk                 the download does not fit
@@ -161,6 +164,25 @@ class Conflict(FluidError):
 
     type = "invalid_request_error"
     code = "conflict"
+
+
+class StoreOff(Conflict):
+    """The server keeps nothing, by choice (``--no-store``)."""
+
+    code = "store_off"
+
+
+class NotStored(FluidError):
+    """No conversation, item, response or stored completion of that id, or no longer."""
+
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class StoreFailed(FluidError):
+    """The database of what is kept failed. ``retry_after`` is set where the same may work soon."""
+
+    code = "store_failed"
 
 
 class DeadlineExceeded(FluidError):

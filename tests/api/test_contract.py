@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from openai.types import completion_create_params
 from openai.types.audio import transcription_create_params
 from openai.types.chat import completion_create_params as chat_create_params
@@ -21,8 +16,8 @@ from fluid_server.api.schemas.completion import CompletionBody
 from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
 from fluid_server.api.schemas.transcription import TranscriptionForm
 from tests.front_door import AUDIO, ECHO, GGUF, OPENVINO, WHISPER
+from tests.published import conforms, fields_of
 
-OPENAPI = Path(__file__).resolve().parents[3] / "shared" / "openai" / "openapi.json"
 STREAM = {"stream"}  # the package has it in the two variants of its base class
 CONTRACTS = [
     pytest.param(CHAT, chat_create_params.CompletionCreateParamsBase, "CreateChatCompletionRequest", id="chat"),
@@ -37,41 +32,6 @@ CONTRACTS = [
     ),
 ]
 HI = [{"role": "user", "content": "Hi"}]
-
-
-@cache
-def published() -> Mapping[str, Any]:
-    if not OPENAPI.is_file():
-        pytest.skip("OpenAI's description does not lie beside this repository")
-    document: dict[str, Any] = json.loads(OPENAPI.read_text(encoding="utf-8"), object_hook=_with_null)
-    return document
-
-
-def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0's ``nullable`` in the words of JSON Schema."""
-    if schema.get("nullable") is not True:
-        return schema
-    return {"anyOf": [{name: value for name, value in schema.items() if name != "nullable"}, {"type": "null"}]}
-
-
-def fields_of(name: str) -> set[str]:
-    """The fields of a published schema, those of the schemas it is made of included."""
-    schema = published()["components"]["schemas"][name]
-    return _fields(schema)
-
-
-def _fields(schema: Mapping[str, Any]) -> set[str]:
-    if "$ref" in schema:
-        return fields_of(schema["$ref"].rpartition("/")[2])
-    parts = [_fields(part) for part in schema.get("allOf", [])]
-    return set(schema.get("properties", {})).union(*parts)
-
-
-def conforms(answer: Any, name: str) -> None:
-    """Whether an answer is what the published schema promises."""
-    schema = {"$ref": f"#/components/schemas/{name}", "components": published()["components"]}
-    problem = best_match(Draft202012Validator(schema).iter_errors(answer))
-    assert problem is None, f"{problem.json_path}: {problem.message}"
 
 
 def listed(contract: Contract) -> set[str]:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request
 
 from fluid_server.config import ServerConfig
-from fluid_server.errors import ClientGone, InvalidRequest
+from fluid_server.errors import ClientGone, InvalidRequest, StoreOff
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
+from fluid_server.store.store import Store
 
 T = TypeVar("T")
 MAX_CLIENT = 300  # characters of what tells clients apart
@@ -31,6 +32,17 @@ def _config(request: Request) -> ServerConfig:
 
 def _uploads(request: Request) -> Path:
     return cast("Path", request.app.state.uploads)
+
+
+def _kept(request: Request) -> Store | None:
+    return cast("Store | None", request.app.state.store)
+
+
+def _store(request: Request) -> Store:
+    store = _kept(request)
+    if store is None:
+        raise StoreOff("This server keeps nothing. Start it with --store.")
+    return store
 
 
 def _visitor(request: Request) -> Visitor:
@@ -56,6 +68,9 @@ def _timeout(header: str | None) -> float | None:
 Manager = Annotated[RuntimeManager, Depends(_manager)]
 Config = Annotated[ServerConfig, Depends(_config)]
 Uploads = Annotated[Path, Depends(_uploads)]
+Kept = Annotated[Store, Depends(_store)]
+"""The store; a StoreOff where the server keeps nothing."""
+KeptIfAny = Annotated[Store | None, Depends(_kept)]
 Visit = Annotated[Visitor, Depends(_visitor)]
 
 

@@ -42,16 +42,26 @@ STATUS: dict[type[FluidError], int] = {
     errors.Offline: HTTPStatus.CONFLICT,
     errors.HubError: HTTPStatus.BAD_GATEWAY,
     errors.DownloadNotFound: HTTPStatus.NOT_FOUND,
+    errors.StoreOff: HTTPStatus.CONFLICT,
+    errors.NotStored: HTTPStatus.NOT_FOUND,
+    errors.StoreFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ClientGone: CLIENT_CLOSED_REQUEST,
     errors.FluidError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 UNTIL_SOMETHING_CHANGES = (  # the same request would fail the same way
     errors.ModelFailed, errors.OutOfMemory, errors.OutOfDisk, errors.Conflict, errors.DeadlineExceeded, errors.HubError,
+    errors.StoreFailed,
 )  # fmt: skip
 TYPE_NAMES = {"str", "int", "float", "bool", "list", "dict"}  # members of unions, as pydantic names them
+PARTS = frozenset({"input_text", "output_text", "summary_text", "reasoning_text", "refusal", "text"})
+ITEMS = frozenset({"message", "function_call", "custom_tool_call", "call_output", "reasoning", "item_reference"})
 # What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
 TAGS: dict[str, frozenset[str]] = {
-    "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}),
+    "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}) | PARTS,
+    "format": frozenset({"text", "json_object", "json_schema", "grammar"}),
+    "input": ITEMS,
+    "items": ITEMS,
+    "output": PARTS,
     "tools": frozenset({"function", "custom"}),
     "tool_choice": frozenset({"function", "custom", "allowed_tools"}),
     "response_format": frozenset({"text", "json_object", "json_schema"}),
@@ -79,6 +89,9 @@ FURTHER_DESCRIPTIONS: dict[type[FluidError], str] = {
     errors.Offline: "The server is offline by choice",
     errors.HubError: "The Hub failed or cannot be reached; with Retry-After where trying again may help",
     errors.OutOfDisk: "The download does not fit onto the disk",
+    errors.StoreOff: "The server keeps nothing, by choice (`--no-store`)",
+    errors.NotStored: "Nothing is kept under that id, or no longer",
+    errors.StoreFailed: "The database failed or cannot be reached; with Retry-After where trying again may help",
 }
 
 
@@ -208,7 +221,7 @@ def _telling(problems: Sequence[Any]) -> Any:
 def field_name(location: Sequence[str | int]) -> str | None:
     """``('body', 'messages', 0, 'content', 'str')`` as ``messages[0].content``."""
     name, tags = "", frozenset[str]()
-    for part in location[1:] if location and location[0] == "body" else location:
+    for part in location[1:] if location and location[0] in ("body", "query") else location:
         if isinstance(part, int):
             name += f"[{part}]"
         elif part in tags:

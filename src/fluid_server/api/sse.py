@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -26,13 +27,31 @@ UNREAD = 60.0  # seconds that a client may leave everything unread before its st
 AppStatus.enable_automatic_graceful_drain = False
 
 
-def frame(data: dict[str, Any]) -> bytes:
-    """One event."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+def frame(data: dict[str, Any], event: str | None = None) -> bytes:
+    """One event, with its name where it has one."""
+    name = b"" if event is None else f"event: {event}\n".encode()
+    return name + b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+async def _told(error: FluidError) -> bytes:
+    return frame(body_of(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a stream ends: with ``last`` where all went well, else with the frames of its failure."""
+
+    last: bytes = DONE
+    failed: Callable[[FluidError], Awaitable[bytes]] = _told
 
 
 async def respond(
-    request: Request, frames: AsyncGenerator[bytes, None], *, heartbeat: float, activity: Callable[[], str]
+    request: Request,
+    frames: AsyncGenerator[bytes, None],
+    *,
+    heartbeat: float,
+    activity: Callable[[], str],
+    ending: Ending | None = None,
 ) -> Response:
     """Answer with a stream once its first frames are there, so that a failure before them has its status.
 
@@ -53,7 +72,7 @@ async def respond(
         gone.cancel()
         if not begun:  # whatever ended this, the request in the worker must not go on
             await _abandon(first, frames)
-    return _Stream(first, frames, heartbeat, activity)
+    return _Stream(first, frames, heartbeat, activity, ending or Ending())
 
 
 class _Stream(EventSourceResponse):
@@ -65,9 +84,10 @@ class _Stream(EventSourceResponse):
         frames: AsyncGenerator[bytes, None],
         heartbeat: float,
         activity: Callable[[], str],
+        ending: Ending,
     ) -> None:
         super().__init__(
-            self._body(first, frames, activity),
+            self._body(first, frames, activity, ending),
             ping=heartbeat,
             ping_message_factory=lambda: ServerSentEvent(comment=activity(), sep="\n"),
             sep="\n",
@@ -89,7 +109,11 @@ class _Stream(EventSourceResponse):
         await super()._ping(unless_over)
 
     async def _body(
-        self, first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None], activity: Callable[[], str]
+        self,
+        first: asyncio.Future[bytes],
+        frames: AsyncGenerator[bytes, None],
+        activity: Callable[[], str],
+        ending: Ending,
     ) -> AsyncIterator[bytes]:
         try:
             async with aclosing(frames):
@@ -99,14 +123,15 @@ class _Stream(EventSourceResponse):
                 async for some in frames:
                     yield some
             self._over = True
-            yield DONE
+            if ending.last:
+                yield ending.last
         except FluidError as error:
             self._over = True
-            yield frame(body_of(error))
+            yield await ending.failed(error)
         except Exception:  # too late for a status: a client that reads the stream must still learn of it
             logger.exception("defect in the middle of a stream")
             self._over = True
-            yield frame(body_of(internal_error()))
+            yield await ending.failed(internal_error())
 
 
 async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:

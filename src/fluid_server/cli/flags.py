@@ -38,8 +38,8 @@ def _metavar(name: str, kinds: set[Any]) -> str:
     if int in kinds:
         return "N"
     if float in kinds:
-        return "SECONDS"
-    return {"host": "ADDRESS", "device": "DEVICE", "api_key": "KEY"}.get(name, "SIZE")
+        return "TIME" if name == "store_ttl" else "SECONDS"
+    return {"host": "ADDRESS", "device": "DEVICE", "api_key": "KEY", "database_url": "URL"}.get(name, "SIZE")
 
 
 def _default(field: FieldInfo) -> str:

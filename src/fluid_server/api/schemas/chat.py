@@ -10,6 +10,7 @@ from fluid_server.api.schemas.fields import CHAT, Contract
 from fluid_server.api.schemas.formats import ResponseFormat, format_shape
 from fluid_server.api.schemas.generate import MAX_ITEMS, GenerateBody
 from fluid_server.api.schemas.strict import Metadata, Strict
+from fluid_server.api.schemas.template_kwargs import TemplateKwargs
 from fluid_server.api.schemas.tools import (
     MAX_TOOLS,
     ChatTool,
@@ -51,7 +52,6 @@ class MediaPart(Strict):
     prompt_cache_breakpoint: Any = None
 
 
-MAX_DEPTH = 16  # of chat_template_kwargs: what is nested without end cannot be sent to a worker
 Part = Annotated[TextPart | RefusalPart | MediaPart, Field(discriminator="type")]
 
 
@@ -164,9 +164,7 @@ class ChatBody(GenerateBody):
     verbosity: Verbosity | None = Field(None, description="to the chat template's own switch, where it has one")
     store: bool | None = Field(None, description="keep the answer: GET /v1/chat/completions/{id}")
     metadata: Metadata | None = Field(None, description="up to 16 labels, kept with a stored answer")
-    chat_template_kwargs: dict[str, Any] | None = Field(
-        None, description='switches of the model\'s chat template, such as {"enable_thinking": false}'
-    )
+    chat_template_kwargs: TemplateKwargs | None = None
     add_generation_prompt: bool | None = Field(None, description="false: do not begin the assistant's turn")
     continue_final_message: bool | None = Field(
         None, description="go on with the last message, an assistant's, rather than answer it"
@@ -204,7 +202,7 @@ class ChatBody(GenerateBody):
         continues = bool(self.continue_final_message)
         return GenerateRequest(
             messages=tuple(message.as_message(index) for index, message in enumerate(self.messages)),
-            template_kwargs=self._template_kwargs(),
+            template_kwargs=self.chat_template_kwargs or {},
             sampling=self.sampling,
             max_tokens=self.max_completion_tokens or self.max_tokens,
             stop=self.stops,
@@ -227,22 +225,3 @@ class ChatBody(GenerateBody):
                 "'response_format' and 'structured_outputs' cannot both be given.", param="structured_outputs"
             )
         return self.wished_shape if self.structured_outputs is not None else shape
-
-    def _template_kwargs(self) -> dict[str, Any]:
-        chosen = self.chat_template_kwargs or {}
-        reserved = {"messages", "tools", "add_generation_prompt", "continue_final_message"} & chosen.keys()
-        if reserved:
-            name = min(reserved)
-            raise InvalidRequest(
-                f"'chat_template_kwargs.{name}' is set by the server.", param=f"chat_template_kwargs.{name}"
-            )
-        if _deeper(chosen, MAX_DEPTH):
-            raise InvalidRequest(
-                f"'chat_template_kwargs' is nested more than {MAX_DEPTH} levels deep.", param="chat_template_kwargs"
-            )
-        return chosen
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper(item, levels - 1) for item in inside)

@@ -1,0 +1,150 @@
+"""Responses that go on whether anybody waits or not, and what was told of them, to be told again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from fluid_server.api import sse
+from fluid_server.api.errors import internal_error
+from fluid_server.api.response_run import Run
+from fluid_server.api.responses_stream import Wire
+from fluid_server.errors import FluidError, InvalidRequest, QueueFull, ShuttingDown
+
+logger = logging.getLogger(__name__)
+MOST_RUNNING = 256
+KEPT_RUNS = 64  # ended ones whose events can still be told again
+KEPT_BYTES = 32 * 1024 * 1024
+
+
+class Recording:
+    """One response in the background: its events as frames, each at the place of its sequence number."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.over = False
+        self.size = 0
+        self._frames: list[bytes] = []
+        self._news = asyncio.Event()
+        self._work = asyncio.create_task(self._record(), name=f"response {run.id}")
+        self._reason: FluidError | None = None
+        self.ended = asyncio.create_task(self._settle(), name=f"end of response {run.id}")
+
+    def stop(self, reason: FluidError | None = None) -> None:
+        """End it before its time: cancelled, or failed for this reason."""
+        if not self._work.done():
+            self._reason = reason
+            self._work.cancel()
+
+    def replay(self, after: int | None) -> AsyncGenerator[bytes, None]:
+        """All events behind this sequence number, those to come included. Errors: InvalidRequest where none will."""
+        first = 0 if after is None else after + 1
+        if self.over and first >= len(self._frames):
+            raise InvalidRequest(
+                f"The last event of this response has the sequence number {len(self._frames) - 1}: none follows.",
+                param="starting_after",
+            )
+        return self._replay(first)
+
+    async def _replay(self, first: int) -> AsyncGenerator[bytes, None]:
+        while True:
+            news = self._news
+            if frames := self._frames[first:]:
+                first += len(frames)
+                yield b"".join(frames)
+            elif self.over:
+                return
+            else:
+                await news.wait()
+
+    async def _record(self) -> None:
+        async for events in self.run.events():
+            self._add(events)
+
+    async def _settle(self) -> None:
+        """Wait for the end; where it was no good one, tell of it."""
+        await asyncio.wait({self._work})
+        if self._work.cancelled():
+            events = await (self.run.failed(self._reason) if self._reason else self.run.cancelled())
+        else:
+            events = await self._failed(self._work.exception())
+        self.over = True
+        self._add(events)
+
+    async def _failed(self, error: BaseException | None) -> list[Wire]:
+        if error is None:
+            return []
+        if not isinstance(error, FluidError):
+            logger.error("defect in response %s", self.run.id, exc_info=error)
+            error = internal_error()
+        return await self.run.failed(error)
+
+    def _add(self, events: list[Wire]) -> None:
+        frames = [sse.frame(event, event["type"]) for event in events]
+        self._frames += frames
+        self.size += sum(map(len, frames))
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class Background:
+    """All responses in the background, the running ones and some that have ended."""
+
+    def __init__(self) -> None:
+        self._recordings: dict[str, Recording] = {}
+        self._closing = False
+
+    async def begin(self, run: Run) -> Recording:
+        """Keep the response as queued, then work on it. Errors: QueueFull, ShuttingDown, StoreFailed."""
+        if self._closing:
+            raise ShuttingDown("The server is shutting down.")
+        running = sum(not one.over for one in self._recordings.values())
+        if running >= MOST_RUNNING:
+            raise QueueFull(f"{running} responses are worked on in the background already. Wait for one to end.")
+        await run.keep()
+        recording = self._recordings[run.id] = Recording(run)
+        recording.ended.add_done_callback(lambda _: self._forget_the_oldest())
+        return recording
+
+    def find(self, id_: str) -> Recording | None:
+        """A response in the background whose events are still here."""
+        return self._recordings.get(id_)
+
+    async def cancel(self, id_: str) -> dict[str, Any] | None:
+        """End a response before its time; None where it is not worked on here (any more)."""
+        recording = self._recordings.get(id_)
+        if recording is None or recording.over:
+            return None
+        recording.stop()
+        await asyncio.shield(recording.ended)
+        return recording.run.response
+
+    async def forget(self, id_: str) -> None:
+        """End it if it is running, and tell no more of it."""
+        await self.cancel(id_)
+        self._recordings.pop(id_, None)
+
+    async def close(self) -> None:
+        """End all of them, and keep what became of them."""
+        self._closing = True
+        running = [one for one in self._recordings.values() if not one.over]
+        for one in running:
+            one.stop(ShuttingDown("The server was shut down before the response was complete. Send it again."))
+        await asyncio.gather(*(one.ended for one in running))
+
+    def _forget_the_oldest(self) -> None:
+        ended = [id_ for id_, one in self._recordings.items() if one.over]
+        size = sum(self._recordings[id_].size for id_ in ended)
+        while ended and (len(ended) > KEPT_RUNS or size > KEPT_BYTES):
+            size -= self._recordings.pop(ended.pop(0)).size
+
+
+def _background(request: Request) -> Background:
+    return cast("Background", request.app.state.background)
+
+
+Backgrounds = Annotated[Background, Depends(_background)]
