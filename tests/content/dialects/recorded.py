@@ -78,7 +78,8 @@ END_FUNCTION = f"</function>\n{E}"
 XML = (
     Recorded(
         "qwen3-coder",
-        f"I look.\n\n{FUNCTION}<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3\n</parameter>\n{END_FUNCTION}",
+        f"I look.\n\n{FUNCTION}<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3\n</parameter>\n"
+        f"{END_FUNCTION}",
         said="I look.",
         calls=(("get_weather", '{"city": "Paris", "days": 3}'),),
     ),
@@ -150,7 +151,8 @@ LLAMA = (
     Recorded("llama", '{"name": "get_weather", "parameters": {"city": "Paris"}}', calls=(PARIS,)),
     Recorded(
         "llama",
-        '<|python_tag|>{"name": "get_weather", "parameters": {"city": "Paris"}}; {"name": "get_time", "parameters": {}}',
+        '<|python_tag|>{"name": "get_weather", "parameters": {"city": "Paris"}}; '
+        '{"name": "get_time", "parameters": {}}',
         calls=(PARIS, ("get_time", "{}")),
     ),
     Recorded("llama", '<|python_tag|>get_weather.call(city="Paris")', calls=(PARIS,)),
@@ -179,7 +181,8 @@ LLAMA = (
         calls=(
             (
                 "get_weather",
-                '{"city": "it\'s, \\"(here)\\"", "wind": {"from": ["N", null], "ok": true}, "hours": [1, 2], "unit": null}',
+                '{"city": "it\'s, \\"(here)\\"", "wind": {"from": ["N", null], "ok": true}, '
+                '"hours": [1, 2], "unit": null}',
             ),
         ),
     ),
@@ -191,7 +194,7 @@ LLAMA = (
         calls=(("get_weather", '{"city": "a \\"b\\"\\n", "unit": ""}'),),
     ),
     Recorded("pythonic", "[other(a=1)]\n[get_timer()]", said="[other(a=1)]\n[get_timer()]"),
-    Recorded("pythonic", '[get_weather(city="Pa', calls=(("get_weather", '{"city": "\\"Pa"'),), ended=0),
+    Recorded("pythonic", '[get_weather(city="Pa', calls=(("get_weather", '{"city": "Pa'),), ended=0),
     Recorded("pythonic", "<|python_start|>[get_time()]<|python_end|>", calls=(("get_time", "{}"),)),
     Recorded(
         "lfm2",
@@ -349,8 +352,8 @@ HARMONY = (
     ),
     Recorded(
         "harmony",
-        f"{ANALYSIS}Hm.{NEXT}<|channel|>commentary<|message|>I look.{NEXT} to=functions.get_weather<|channel|>commentary "
-        'json<|message|>{"city": "Paris"}',
+        f"{ANALYSIS}Hm.{NEXT}<|channel|>commentary<|message|>I look.{NEXT} to=functions.get_weather"
+        '<|channel|>commentary json<|message|>{"city": "Paris"}',
         said="I look.",
         thought="Hm.",
         calls=(PARIS,),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fluid_server.content.dialects import DIALECTS, Called
+from fluid_server.content.dialects import DIALECTS
 
-from .listening import USE, cuts, listen
+from .listening import cuts, listen
 from .recorded import ANSWERS, Recorded
 
 
