@@ -155,7 +155,7 @@ def test_sealed_reasoning_stands_for_its_text(client: openai.OpenAI) -> None:
     first = answered(client, ECHO, [question], store=False, include=["reasoning.encrypted_content"])
     thought, message = first.output
     assert thought.type == "reasoning"
-    bare = {"type": "reasoning", "id": thought.id, "summary": [], "encrypted_content": thought.encrypted_content}
+    bare: Any = {"type": "reasoning", "id": thought.id, "summary": [], "encrypted_content": thought.encrypted_content}
     made = answered(client, ECHO, [question, bare, message, question])
     kept = client.responses.input_items.list(made.id, order="asc").data
     assert [part.text for part in getattr(kept[1], "content", [])] == ["a b c"]
