@@ -1,10 +1,10 @@
 """JSON schemas become EBNF, the same for every engine.
 
 The engines could do it by themselves, but OpenVINO GenAI gives no way to bound xgrammar's white space, in which weak
-models loop until their limit, llguidance none to bound numbers, and each ignores or refuses other words. Here white
-space is one optional blank behind ``:`` and ``,``; properties come in the order of the schema; further ones come only
-where the schema speaks of them. Every value that comes out fits the schema, and every reader can hold it: numbers have
-at most 15 digits.
+models loop until their limit, llguidance none to bound numbers, and each ignores or refuses other words of a schema.
+Here white space is one optional blank behind ``:`` and ``,``; properties come in the order of the schema; further ones
+come only where the schema speaks of them. Every value that comes out fits the schema, and every reader can hold it:
+numbers have at most 15 digits.
 """
 
 from __future__ import annotations

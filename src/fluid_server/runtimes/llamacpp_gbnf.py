@@ -93,9 +93,13 @@ def read_gbnf(definition: str) -> Mapping[str, Node]:
 
     Errors: InvalidRequest that names the line and what is wrong there.
     """
+    return _Reader(list(_tokens(definition))).rules()
+
+
+def check_length(definition: str) -> None:
+    """Errors: InvalidRequest for a grammar that is too long to be a person's."""
     if len(definition) > LARGEST:
         raise refused(f"it has {len(definition)} characters, and the limit is {LARGEST}")
-    return _Reader(list(_tokens(definition))).rules()
 
 
 def refused(reason: str, line: int | None = None) -> InvalidRequest:

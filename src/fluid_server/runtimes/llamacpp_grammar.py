@@ -17,6 +17,7 @@ from fluid_server.content.ebnf import regex_text
 from fluid_server.content.json_grammar import json_grammar
 from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.content.regex import parse_regex
+from fluid_server.runtimes.llamacpp_gbnf import check_length
 from fluid_server.runtimes.llamacpp_rules import lower, quoted
 from fluid_server.shapes import AnyText, Choice, Const, Grammar, JSONSchema, Regex, Shape, Tag, Tagged
 
@@ -97,10 +98,10 @@ class _Writer:
             case JSONSchema(schema=schema):
                 check_schema(schema, param=SHAPE_PARAM, strict=False)
                 items = [self._lowered(json_grammar(schema), is_json=True)]
-            case Grammar(definition=definition, syntax="lark"):
-                items = [self._named(f"%lark {{\n{definition}\n}}")]
-            case Grammar(definition=definition):
-                items = [self._lowered(definition)]
+            case Grammar(definition=definition, syntax=syntax):
+                check_length(definition)
+                lark = syntax == "lark"
+                items = [self._named(f"%lark {{\n{definition}\n}}") if lark else self._lowered(definition)]
             case shapes.Sequence(parts=parts):
                 items = [item for part in parts for item in self.items(part)]
             case Choice(options=options):
