@@ -366,7 +366,7 @@ def test_an_answer_that_is_to_be_stored_is_found_again(client: openai.OpenAI, st
     kept = client.chat.completions.retrieve(id_)
     assert (texts(kept), kept.metadata) == (["Hello there"], {"colour": "red"})
     (message,) = client.chat.completions.messages.list(id_).data
-    assert (message.role, message.content) == ("user", "Hello there")  # type: ignore[comparison-overlap]
+    assert (message.role, message.content) == ("user", "Hello there")
     assert id_ in [one.id for one in client.chat.completions.list(metadata={"colour": "red"})]
     client.chat.completions.delete(id_)
     with pytest.raises(openai.NotFoundError):
