@@ -36,7 +36,7 @@ class Heeded:
     said: str = ""
     thought: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
-    order: str = ""  # what came: s, t and c, each once for a run
+    order: str = ""  # what came: S, T, C and A, each once for a run
     ended: int = 0
 
 
@@ -59,7 +59,7 @@ def heed(heard: Iterable[Heard]) -> Heeded:
                 assert index == len(all_of_it.calls) - 1
                 name, known = all_of_it.calls[index]
                 all_of_it.calls[index] = (name, known + text)
-        kind = {Said: "s", Thought: "t", Called: "C", Argued: "c"}[type(one)].lower()
+        kind = type(one).__name__[0]
         if isinstance(one, Called) or not all_of_it.order.endswith(kind):
             all_of_it.order += kind
     return all_of_it
