@@ -45,13 +45,13 @@ class Desk:
 
     def _hear(self, sequence: int) -> Heard:
         pieces: list[Piece] = []
-        while not pieces or pieces[-1].finish is None:
-            pieces += self.driver.advance()
-            if pieces and pieces[-1].error is not None:
-                raise pieces[-1].error
+        while not pieces or (pieces[-1].finish is None and pieces[-1].error is None):
+            pieces += [piece for piece in self.driver.advance() if piece.sequence == sequence]
         self.driver.release(sequence)
         while self.driver.leaving:
             self.driver.advance()
+        if (error := pieces[-1].error) is not None:
+            raise error
         return Heard(
             text="".join(piece.text for piece in pieces),
             finish=str(pieces[-1].finish),
