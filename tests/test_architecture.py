@@ -165,6 +165,13 @@ def test_only_the_hub_module_imports_huggingface_hub() -> None:
     assert {name_of(file) for file in MODULES if "huggingface_hub" in outside(file)} <= {"catalog.hub"}
 
 
+def test_only_the_store_s_own_module_and_its_migrations_import_the_database_library() -> None:
+    libraries = {"sqlalchemy", "alembic", "psycopg"}
+    found = {name_of(file) for file in MODULES if outside(file) & libraries}
+    assert {name for name in found if not name.startswith("store.migrations.")} == {"store.db", "store.schema"}
+    assert "sqlalchemy" not in outside(PACKAGE / "store" / "schema.py")
+
+
 def code_of(file: Path) -> str:
     """The source without docstrings and comments."""
     return ast.unparse(_without_docstrings(ast.parse(file.read_text(encoding="utf-8"))))

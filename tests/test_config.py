@@ -11,7 +11,8 @@ import pytest
 from fluid_server.config import ServerConfig, default_model_path, export, load_config, worker_environment
 from fluid_server.errors import ConfigError
 
-VARIABLES = {f"FLUID_{name.upper()}" for name in ("config", *ServerConfig.model_fields)}
+VARIABLES = {"DATABASE_URL", *(f"FLUID_{name.upper()}" for name in ("config", *ServerConfig.model_fields))}
+POSTGRES = "postgresql://me:sesame@db.example/fluid"
 
 
 @pytest.fixture(autouse=True)
@@ -202,11 +203,59 @@ def test_a_key_is_not_shown() -> None:
     assert "sesame" not in repr(load_config({"api_key": "sesame"}))
 
 
+# --- where things are kept -------------------------------------------------------------------------------------
+
+
+def test_things_are_kept_with_the_user() -> None:
+    config = load_config()
+    assert config.store
+    assert config.database.startswith("sqlite:///")
+    assert config.database.endswith("fluid-server/fluid.db")
+    assert Path(config.database.removeprefix("sqlite:///")).is_absolute()
+
+
+def test_the_database_may_have_the_name_by_which_hosts_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", POSTGRES)
+    assert load_config().database == POSTGRES
+    written('database_url = "sqlite:///of-the-file.db"')
+    assert load_config().database == "sqlite:///of-the-file.db"
+    monkeypatch.setenv("FLUID_DATABASE_URL", "sqlite:///ours.db")
+    assert load_config().database == "sqlite:///ours.db"
+    assert load_config({"database_url": "sqlite://"}).database == "sqlite://"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "FLUID_DATABASE_URL"])
+def test_another_program_s_database_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "mysql://me:sesame@db.example/shop")
+    error = refusal()
+    assert error.param == "database_url"
+    assert "FLUID_DATABASE_URL" in error.message
+    assert "sesame" not in error.message
+
+
+def test_the_database_s_password_is_not_shown() -> None:
+    assert "sesame" not in repr(load_config({"database_url": POSTGRES}))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30d", 2_592_000), ("12h", 43_200), ("90m", 5400), ("1.5 h", 5400), ("7s", 7), ("7", 7), (7, 7), ("0", 0)],
+)
+def test_a_time_to_live_may_have_a_unit(text: str | int, seconds: float) -> None:
+    assert load_config({"store_ttl": text}).store_ttl == seconds
+
+
+@pytest.mark.parametrize("text", ["30 days", "d", "-1d", "-1", "1h30m"])
+def test_other_times_are_refused(text: str) -> None:
+    assert refusal({"store_ttl": text}).param == "store_ttl"
+
+
 # --- what is handed on -----------------------------------------------------------------------------------------
 
 
 def test_an_exported_configuration_is_read_back_the_same() -> None:
     flags: dict[str, Any] = {"port": 0, "max_memory": "2GB", "allowed_hosts": ["a.example"], "openvino": {"A": "b"}}
+    flags |= {"database_url": POSTGRES, "store_ttl": "12h", "store": False}
     config = load_config({**flags, "api_key": "sesame", "echo": True, "idle_timeout": 0})
     export(config)
     assert load_config() == config

@@ -95,7 +95,7 @@ def test_models_conform(http: httpx.Client) -> None:
     conforms(http.get(f"/v1/models/{ECHO}").json(), "Model")
 
 
-@pytest.mark.parametrize("path", ["/nope", "/v1/models/nope", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/nope", "/v1/models/nope", "/v1/completions", "/v1/conversations/nope"])
 def test_failures_conform(http: httpx.Client, path: str) -> None:
     conforms(http.get(path).json()["error"], "Error")
 

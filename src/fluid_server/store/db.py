@@ -155,8 +155,8 @@ class Database:
         """Give the room of what was deleted back to the disk. PostgreSQL sees to that by itself."""
         if self._engine.dialect.name == "sqlite":
             with translated(), self._engine.execution_options(writes=False).connect() as connection:
-                # The room is given back page by page, as rows are fetched; outside of a transaction.
-                connection.connection.cursor().execute("PRAGMA incremental_vacuum").fetchall()
+                # Page by page until none is left, which the driver only does for a script; outside of a transaction.
+                connection.connection.cursor().executescript("PRAGMA incremental_vacuum")
 
     def close(self) -> None:
         """Close the connection."""

@@ -44,15 +44,11 @@ def _sqlite(code: int) -> StoreFailed:
 
 
 def _postgres(state: str) -> StoreFailed:
-    """By SQLSTATE; a connection that was never made has none."""
-    if state.startswith("28") or state in ("3D000", "42501"):
+    """By SQLSTATE."""
+    if state in ("", "3D000", "42501") or state[:2] in ("08", "28", "53", "57"):  # none: it was never connected
         return StoreFailed(
-            f"The database does not let this server in: check user, password and name in --database-url. {LOG}",
-            code="store_unreachable",
-        )
-    if state == "" or state[:2] in ("08", "57", "53"):
-        return StoreFailed(
-            f"The database cannot be reached, or does not answer. {LOG}",
+            "The database cannot be reached, or does not let this server in. Check --database-url and the database's "
+            f"server. {LOG}",
             code="store_unreachable",
             retry_after=TRY_AGAIN,
         )

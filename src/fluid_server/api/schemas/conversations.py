@@ -11,10 +11,12 @@ from fluid_server.api.schemas.answers import ChatCompletion
 from fluid_server.api.schemas.generate import check_text
 from fluid_server.api.schemas.responses_fields import FOREIGN_INCLUDES, LOGPROBS, SEALED
 from fluid_server.api.schemas.responses_items import InputItem, refuse_foreign_items, sealed
+from fluid_server.api.schemas.sparse import Sparse
 from fluid_server.api.schemas.strict import Metadata, Strict
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.store.records import Completion, Conversation, Json, Page
 
+WITHOUT_STATUS = ("custom_tool_call", "custom_tool_call_output")  # as OpenAI describes a conversation's items
 MAX_AT_ONCE = 20  # items of one request, as with OpenAI
 Items = Annotated[list[InputItem], Field(max_length=MAX_AT_ONCE, fail_fast=True)]
 
@@ -65,10 +67,14 @@ class ConversationDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
-class ItemBody(BaseModel):
-    """An item: a message, a tool call, its output, or reasoning. ``type`` says which; it has further fields."""
+class ItemBody(Sparse):
+    """An item: a message, a tool call, its output, or reasoning. ``type`` says which; it has further fields.
+
+    ``status`` is not there for custom tools.
+    """
 
     model_config = ConfigDict(extra="allow")
+    _sparse = frozenset({"status"})
 
     id: str
     type: Literal[
@@ -79,7 +85,7 @@ class ItemBody(BaseModel):
         "custom_tool_call_output",
         "reasoning",
     ]
-    status: Literal["in_progress", "completed", "incomplete"]
+    status: Literal["in_progress", "completed", "incomplete"] | None = None
 
 
 class ItemList(BaseModel):
@@ -183,6 +189,8 @@ def item_body(item: Json, include: frozenset[str]) -> ItemBody:
     shown = dict(item)
     if shown["type"] == "message" and LOGPROBS not in include:
         shown["content"] = [{**part, "logprobs": []} if "logprobs" in part else part for part in shown["content"]]
+    if shown["type"] in WITHOUT_STATUS:
+        shown.pop("status", None)
     if shown["type"] == "reasoning" and SEALED in include:
         shown["encrypted_content"] = sealed("".join(part["text"] for part in shown.get("content") or ()))
     return ItemBody.model_validate(shown)

@@ -13,6 +13,8 @@ from typing import TypeVar
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 
+LONGEST_SPACE = 256  # characters before a mark that belong to it; what is longer is no layout but text
+
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[\w.\-]*")
 
@@ -45,7 +47,7 @@ class Marks:
     def before(self, text: str, end: int) -> int:
         """Where the white space begins that ends at ``end`` and belongs to a mark there."""
         if self.space == "any":
-            return len(text[:end].rstrip())
+            return max(len(text[:end].rstrip()), end - LONGEST_SPACE)
         if self.space == "line" and end and text[end - 1] == "\n":
             return end - 1
         return end

@@ -89,7 +89,8 @@ def call(to: StepReader, *, sure: bool) -> Steps[bool]:
         if (yield from incoming.peek()) in ("", ")", "]", "}"):
             break
         text = yield from _argument(incoming)
-        _tell(to, arguments, name, text, next(names, "value"))
+        whole = incoming.at < len(incoming.text)
+        _tell(to, arguments, name, text, next(names, "value"), whole=whole)
         incoming.take()
         if not (yield from incoming.accept(",")):
             break
@@ -99,13 +100,17 @@ def call(to: StepReader, *, sure: bool) -> Steps[bool]:
     return True
 
 
-def _tell(to: StepReader, arguments: Parameters, name: str, text: str, place: str) -> None:
+def _tell(to: StepReader, arguments: Parameters, name: str, text: str, place: str, *, whole: bool) -> None:
+    """Tell an argument; ``place`` is what it is called if it has no key. Half a string is told as half a string."""
     if not text.strip():
         return
     found = _KEY.match(text)
     key = found[0].rstrip("=").strip() if found else place
-    value = text[found.end() :] if found else text
-    arguments.value(key, from_literal(value, kinds(to.tools.get(name), key)))
+    value = (text[found.end() :] if found else text).strip()
+    if not whole and value[:1] in ('"', "'"):
+        arguments.half(key, value.lstrip(value[0]))
+    else:
+        arguments.value(key, from_literal(value, kinds(to.tools.get(name), key)))
 
 
 def _argument(incoming: Incoming) -> Steps[str]:

@@ -27,6 +27,11 @@ class Parameters:
         self.key(name)
         self._to.argue(json)
 
+    def half(self, name: str, text: str) -> None:
+        """A string that was cut."""
+        self.key(name)
+        self._to.argue('"' + written(text)[1:-1])
+
     def end(self) -> None:
         """All have come: the call is complete."""
         self._to.argue("}" if self._count else "{}")
