@@ -39,9 +39,18 @@ def _kept(request: Request) -> Store | None:
 
 
 def _store(request: Request) -> Store:
-    store = _kept(request)
+    return needed(_kept(request))
+
+
+def needed(store: Store | None, param: str | None = None) -> Store:
+    """The store, for what cannot be done without. Errors: StoreOff, naming the field that asks for it."""
     if store is None:
-        raise StoreOff("This server keeps nothing. Start it with --store.")
+        what = (
+            f"'{param}' needs what this server was told not to keep"
+            if param
+            else "This server was told to keep nothing"
+        )
+        raise StoreOff(f"{what}. Start it without --no-store{', or leave it out' if param else ''}.", param=param)
     return store
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from fluid_server.api.schemas.responses_items import Item
+from fluid_server.api.schemas.tools import custom_arguments
 from fluid_server.errors import InvalidRequest
 from fluid_server.types import Message
 
@@ -87,7 +87,7 @@ def _add(turn: _Turn, item: Item) -> None:
         case "function_call":
             turn.calls.append(_call(item["call_id"], item["name"], item["arguments"]))
         case "custom_tool_call":
-            turn.calls.append(_call(item["call_id"], item["name"], json.dumps({"input": item["input"]})))
+            turn.calls.append(_call(item["call_id"], item["name"], custom_arguments(item["input"])))
 
 
 def _call(call_id: str, name: str, arguments: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fluid_server.api import sse
+from fluid_server.api.deps import needed
 from fluid_server.api.response_context import (
     check_calls,
     check_ids,
@@ -22,7 +23,7 @@ from fluid_server.api.responses_stream import Narrator, Wire
 from fluid_server.api.schemas.responses import PromptBody, ResponseBody
 from fluid_server.api.schemas.responses_answer import of_model, opening
 from fluid_server.api.schemas.responses_items import Item, ItemReference, kept_items
-from fluid_server.errors import ContextTooLong, FluidError, InvalidRequest, StoreFailed, StoreOff
+from fluid_server.errors import ContextTooLong, FluidError, InvalidRequest, StoreFailed
 from fluid_server.managers.lease import Lease
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
@@ -112,16 +113,6 @@ async def _resolved(items: Sequence[Item | ItemReference], store: Store | None) 
         if isinstance(item, ItemReference) and item.id not in found:
             raise InvalidRequest(f"Item with id '{item.id}' not found.", param=f"input[{index}].id")
     return [dict(found[item.id]) if isinstance(item, ItemReference) else item for item in items]
-
-
-def needed(store: Store | None, param: str) -> Store:
-    """The store, where a request cannot do without. Errors: StoreOff."""
-    if store is None:
-        raise StoreOff(
-            f"'{param}' needs what this server was told not to keep. Start it without --no-store, or leave it out.",
-            param=param,
-        )
-    return store
 
 
 async def fitted(lease: Lease, request: GenerateRequest) -> GenerateRequest:

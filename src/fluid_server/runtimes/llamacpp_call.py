@@ -63,12 +63,13 @@ class Call:
     prompt: list[int]
     plan: Plan
     grammar: str | None
+    slot: int
     on_chunk: Callable[[Chunk], bool]
 
     def run(self) -> None:
         """From the first token to the last. Errors: any FluidError."""
         cached = self._prove()
-        body = request_body(self.prompt, self.plan, self.core.context_length, self.grammar)
+        body = request_body(self.prompt, self.plan, self.core.context_length, self.grammar, self.slot)
         recovery = self._recovery()
 
         def on_payload(payload: bytes) -> bool:
@@ -93,7 +94,7 @@ class Call:
         grammar, proven = self.grammar, self.core.proven
         if grammar is None or grammar in proven or not grammar.startswith(HEADER):
             return None
-        answer = self.core.ask(probe_body(self.prompt, grammar))
+        answer = self.core.ask(probe_body(self.prompt, grammar, self.slot))
         if not obeyed(answer.text):
             assert self.plan.shape is not None
             raise refusal(self.plan.shape, self._compiles)
@@ -103,14 +104,15 @@ class Call:
         return int(answer.data["timings"]["cache_n"])
 
     def _compiles(self, shape: Shape) -> bool:
-        return obeyed(self.core.ask(probe_body(self.prompt, to_lark(shape, lambda text: [text]))).text)
+        lark = to_lark(shape, lambda text: [text])
+        return obeyed(self.core.ask(probe_body(self.prompt, lark, self.slot)).text)
 
     def _recovery(self) -> Recovery | None:
         if self.plan.logprobs is None:
             return None
 
         def ask(ids: list[int], likeliest: int) -> Mapping[str, Any]:
-            entry = self.core.ask(distribution_body(ids, likeliest)).entry
+            entry = self.core.ask(distribution_body(ids, likeliest, self.slot)).entry
             if entry is None:
                 raise EngineFailed("llama.cpp gave no log probabilities.")
             return entry

@@ -1,37 +1,30 @@
-"""A shape is written down for llguidance, the grammar engine in llama.cpp: Lark with its extensions.
+"""A shape is written down for llguidance, the grammar engine in llama.cpp: Lark with its extensions. Pure.
 
 Its lexer is greedy: a terminal goes on as long as it can. So neighbours that are regular become one terminal, and one
 that must end as early as possible is marked lazy. What a vocabulary calls special never matches text: it has to be
-named by its id. Pure.
+named by its id. JSON and regular expressions come from the same grammars as for the other engine: llguidance's own
+have no bound for numbers, and differ in what they take.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fluid_server import shapes
-from fluid_server.runtimes.llamacpp_gbnf import lark_rules
+from fluid_server.content.ebnf import regex_text
+from fluid_server.content.json_grammar import json_grammar
+from fluid_server.content.json_schema import check_regex, check_schema
+from fluid_server.content.regex import parse_regex
+from fluid_server.runtimes.llamacpp_gbnf import check_length
+from fluid_server.runtimes.llamacpp_rules import lower, quoted
 from fluid_server.shapes import AnyText, Choice, Const, Grammar, JSONSchema, Regex, Shape, Tag, Tagged
 
 HEADER = "%llguidance {}\n"
 SENTINEL = "zqxzqxzqxzqx"  # nothing that a model begins to write by itself
 ANY = "/(?s:.*)/"
-# Without this a weak model writes blanks for ever. The separators are those of Python's json.dumps, as in most chat
-# templates.
-JSON_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-# Rust's regular expressions read these as Unicode classes, JSON Schema and the other engine as ASCII.
-CLASSES = {
-    "d": "[0-9]",
-    "w": "[0-9A-Za-z_]",
-    "s": r"[ \t\n\r\f\v]",
-    "D": "[^0-9]",
-    "W": "[^0-9A-Za-z_]",
-    "S": r"[^ \t\n\r\f\v]",
-}
-
+SHAPE_PARAM = "response_format"
 # A text cut where special tokens stand in it: plain parts, and the ids of those tokens.
 Split = Callable[[str], Sequence[str | int]]
 
@@ -86,27 +79,6 @@ def leaves(shape: Shape) -> Iterable[JSONSchema | Regex | Grammar]:
                 yield from leaves(part)
 
 
-def quoted(text: str) -> str:
-    """A text as Lark's string literal."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def regex_literal(pattern: str) -> str:
-    """A pattern that must match as a whole, between slashes: without anchors at its ends, with ASCII classes."""
-    text = pattern[1:] if pattern.startswith("^") else pattern
-    if text.endswith("$") and (len(text) - len(text[:-1].rstrip("\\"))) % 2:
-        text = text[:-1]
-    written = []
-    characters = iter(text)
-    for character in characters:
-        if character == "\\":
-            escaped = next(characters, "")
-            written.append(CLASSES.get(escaped, f"\\{escaped}"))
-        else:
-            written.append({"/": r"\/", "\n": r"\n", "\r": r"\r"}.get(character, character))
-    return f"/(?:{''.join(written)})/"
-
-
 @dataclass(slots=True)
 class _Writer:
     split: Split
@@ -121,11 +93,15 @@ class _Writer:
             case AnyText():
                 items = [_Regular(ANY)]
             case Regex(pattern=pattern):
-                items = [_Regular(regex_literal(pattern))]
+                check_regex(pattern, param=SHAPE_PARAM)
+                items = [self._lowered(f"root ::= {regex_text(parse_regex(pattern))}")]
             case JSONSchema(schema=schema):
-                items = [self._named(f"%json {json.dumps({**schema, 'x-guidance': JSON_LAYOUT})}")]
-            case Grammar():
-                items = [self._grammar(shape)]
+                check_schema(schema, param=SHAPE_PARAM, strict=False)
+                items = [self._lowered(json_grammar(schema), is_json=True)]
+            case Grammar(definition=definition, syntax=syntax):
+                check_length(definition)
+                lark = syntax == "lark"
+                items = [self._named(f"%lark {{\n{definition}\n}}") if lark else self._lowered(definition)]
             case shapes.Sequence(parts=parts):
                 items = [item for part in parts for item in self.items(part)]
             case Choice(options=options):
@@ -161,13 +137,10 @@ class _Writer:
             if part != ""
         ]
 
-    def _grammar(self, grammar: Grammar) -> _Rule:
-        if grammar.syntax == "lark":
-            return self._named(f"%lark {{\n{grammar.definition}\n}}")
-        prefix = f"g{len(self.rules)}"
-        root, rules = lark_rules(grammar.definition, prefix)
-        self.rules += rules
-        return _Rule(root)
+    def _lowered(self, ebnf: str, *, is_json: bool = False) -> _Item:
+        lowered = lower(ebnf, f"g{len(self.rules)}_", is_json=is_json)
+        self.rules += lowered.rules
+        return _Regular(lowered.expression) if lowered.regular else _Rule(lowered.expression)
 
     def _choice(self, options: Sequence[Shape]) -> _Item:
         written = [_merged(self.items(option)) for option in options]

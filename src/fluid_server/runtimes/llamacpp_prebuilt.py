@@ -20,6 +20,7 @@ from fluid_server.runtimes.base import arrived, plain_reason, spare_threads
 from fluid_server.runtimes.llamacpp_call import Call, Core, translated
 from fluid_server.runtimes.llamacpp_logprobs import Chunk, told
 from fluid_server.runtimes.llamacpp_request import grammar_of
+from fluid_server.runtimes.llamacpp_slots import Slots
 from fluid_server.runtimes.llamacpp_vocabulary import Vocabulary
 from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions, TokenLogprob
@@ -37,6 +38,7 @@ class _Item:
 @dataclass(frozen=True, slots=True)
 class _End:
     sequence: int
+    slot: int
     error: FluidError | None = None
 
 
@@ -66,6 +68,7 @@ class PrebuiltDriver:
         self._core = Core(server, self._vocabulary.size, self.context_length)
         self._items: queue.SimpleQueue[_Item | _End] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="slot")
+        self._slots = Slots(options.parallel)
         self._lines: dict[int, _Line] = {}
         self._released: set[int] = set()
 
@@ -82,13 +85,14 @@ class PrebuiltDriver:
         self._vocabulary.check(prompt, "prompt")
         self._vocabulary.check(plan.logit_bias, "logit_bias")
         grammar = grammar_of(plan.shape, self._vocabulary.split)
+        slot = self._slots.take(prompt)
         self._lines[sequence] = _Line(plan.logprobs)
 
         def on_chunk(chunk: Chunk) -> bool:
             self._items.put(_Item(sequence, chunk))
             return sequence in self._released
 
-        call = Call(self._core, prompt, plan, grammar, on_chunk)
+        call = Call(self._core, prompt, plan, grammar, slot, on_chunk)
         self._threads.submit(self._run, sequence, call)
 
     def advance(self) -> list[Piece]:
@@ -125,10 +129,11 @@ class PrebuiltDriver:
         except FluidError as failure:
             error = failure
         finally:
-            self._items.put(_End(sequence, error))
+            self._items.put(_End(sequence, call.slot, error))
 
     def _finish(self, end: _End, pieces: dict[int, Piece]) -> None:
         self._released.discard(end.sequence)
+        self._slots.free(end.slot)
         if self._lines.pop(end.sequence, None) is None:
             return
         piece = pieces.setdefault(end.sequence, Piece(end.sequence))

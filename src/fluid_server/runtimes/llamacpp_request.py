@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fluid_server.runtimes.llamacpp_gbnf import check
-from fluid_server.runtimes.llamacpp_grammar import SENTINEL, Split, probe, to_lark
+from fluid_server.runtimes.llamacpp_gbnf import check_length, read_gbnf
+from fluid_server.runtimes.llamacpp_grammar import Split, probe, to_lark
 from fluid_server.runtimes.text_plan import Plan
 from fluid_server.shapes import Grammar, Shape
 
 
-def request_body(prompt: list[int], plan: Plan, context_length: int, grammar: str | None) -> dict[str, Any]:
+def request_body(prompt: list[int], plan: Plan, context_length: int, grammar: str | None, slot: int) -> dict[str, Any]:
     """One raw completion; every sampler is set or switched off, so that no default of llama.cpp's slips in."""
     sampling = plan.sampling
     body = {
         "prompt": prompt,
+        "id_slot": slot,
         "stream": True,
         "timings_per_token": True,
         "cache_prompt": True,
@@ -63,25 +64,27 @@ def grammar_of(shape: Shape | None, split: Split) -> str | None:
     if shape is None:
         return None
     if isinstance(shape, Grammar) and shape.syntax == "ebnf":
-        check(shape.definition)
+        check_length(shape.definition)
+        read_gbnf(shape.definition)
         return shape.definition
     return to_lark(shape, split)
 
 
-def probe_body(prompt: list[int], grammar: str) -> dict[str, Any]:
+def probe_body(prompt: list[int], grammar: str, slot: int) -> dict[str, Any]:
     """Two tokens that tell whether a Lark grammar was understood. The prompt is the answer's: it stays cached."""
-    return question(prompt, 2) | {"grammar": probe(grammar)}
+    return _question(prompt, 2, slot) | {"grammar": probe(grammar)}
 
 
-def distribution_body(prompt: list[int], likeliest: int) -> dict[str, Any]:
+def distribution_body(prompt: list[int], likeliest: int, slot: int) -> dict[str, Any]:
     """One token with the likeliest at its place. It is forced to be plain text: of others nothing is told."""
-    return question(prompt, 1) | {"n_probs": likeliest, "grammar": f'root ::= "{SENTINEL}"'}
+    return _question(prompt, 1, slot) | {"n_probs": likeliest, "grammar": 'root ::= "zqx"'}
 
 
-def question(prompt: list[int], tokens: int) -> dict[str, Any]:
+def _question(prompt: list[int], tokens: int, slot: int) -> dict[str, Any]:
     """A short greedy completion that is answered in one piece."""
     return {
         "prompt": prompt,
+        "id_slot": slot,
         "stream": False,
         "cache_prompt": True,
         "max_tokens": tokens,

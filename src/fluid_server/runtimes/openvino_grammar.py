@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, TypeGuard
 
+from fluid_server.content.ebnf import literal, regex_text
+from fluid_server.content.json_grammar import json_grammar
 from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.content.regex import parse_regex
 from fluid_server.errors import InvalidRequest
-from fluid_server.runtimes.openvino_ebnf import literal, regex_text
-from fluid_server.runtimes.openvino_json import json_grammar
 from fluid_server.runtimes.openvino_lark import ebnf_from_lark
 from fluid_server.shapes import (
     AnyText,

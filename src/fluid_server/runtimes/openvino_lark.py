@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fluid_server.content.ebnf import EMPTY, Rules, character_class, literal, one_of, regex_text, repeated
 from fluid_server.content.regex import CONTROLS, parse_regex
 from fluid_server.errors import UnsupportedField
-from fluid_server.runtimes.openvino_ebnf import EMPTY, Rules, character_class, literal, one_of, regex_text, repeated
 
 PARAM = "tools"
 MOST_REPEATS = 10_000

@@ -147,7 +147,7 @@ class PromptWriter:
     def _tools(self, use: ToolUse | None) -> list[dict[str, Any]] | None:
         if use is None or use.mode == "none" or not use.tools:
             return None
-        if self.dialect.name == "plain" or "tools" not in self._template.variables:
+        if not self.dialect.calls_tools or "tools" not in self._template.variables:
             raise UnsupportedField(
                 "'tools' are not supported by this model: its chat template knows no way to call them.", param="tools"
             )
@@ -220,12 +220,13 @@ class PromptWriter:
 
     def _answer_shape(self, request: GenerateRequest) -> Shape | None:
         use = request.tool_use
+        wished = self.dialect.answer(request.shape) if request.shape is not None else None
         if use is None or use.mode == "none" or not use.tools:
-            return request.shape
-        if use.mode == "required" or request.shape is None:
+            return wished
+        if use.mode == "required" or wished is None:
             return self._calls(use)
         calls = self._calls(replace(use, mode="required"))
-        return Choice((calls, request.shape)) if calls is not None else request.shape
+        return Choice((calls, wished)) if calls is not None else wished
 
     def _calls(self, use: ToolUse) -> Shape | None:
         shape = self.dialect.shape(use)

@@ -349,3 +349,30 @@ def test_a_switch_of_the_template_is_passed_on(client: openai.OpenAI, model: str
     assert answer.usage is not None
     assert plain.usage is not None
     assert answer.usage.completion_tokens > plain.usage.completion_tokens  # it has thought
+
+
+# --- stored ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_to_be_stored_is_found_again(client: openai.OpenAI, stream: bool) -> None:
+    fields: dict[str, Any] = {"store": True, "metadata": {"colour": "red"}}
+    if stream:
+        id_ = streamed(client, ECHO, "Hello there", **fields)[0].id
+    else:
+        answer = answered(client, ECHO, "Hello there", **fields)
+        assert answer.metadata == {"colour": "red"}
+        id_ = answer.id
+    kept = client.chat.completions.retrieve(id_)
+    assert (texts(kept), kept.metadata) == (["Hello there"], {"colour": "red"})
+    (message,) = client.chat.completions.messages.list(id_).data
+    assert (message.role, message.content) == ("user", "Hello there")
+    assert id_ in [one.id for one in client.chat.completions.list(metadata={"colour": "red"})]
+    client.chat.completions.delete(id_)
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.retrieve(id_)
+
+
+def test_an_answer_is_not_stored_unless_it_is_to_be(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.retrieve(answered(client, ECHO, "Hello").id)

@@ -146,8 +146,8 @@ def test_a_strict_function_gets_what_its_schema_says(client: openai.OpenAI, mode
 
 @pytest.mark.parametrize("model", ENGINES)
 def test_strict_functions_leave_the_model_free_not_to_call(client: openai.OpenAI, model: str) -> None:
-    strict = {**WEATHER, "function": {**WEATHER["function"], "strict": True}}
-    strict["function"]["parameters"] = {**strict["function"]["parameters"], "additionalProperties": False}
+    parameters = {**WEATHER["function"]["parameters"], "additionalProperties": False}
+    strict: Any = {**WEATHER, "function": {**WEATHER["function"], "strict": True, "parameters": parameters}}
     assert text_of(asked(client, model, "What is the capital of France?", tools=[strict])).startswith("The capital")
     assert calls_of(asked(client, model, QUESTION, tools=[strict]).choices[0].message)[0][1] == {"city": "Paris"}
 

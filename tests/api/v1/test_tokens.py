@@ -12,7 +12,7 @@ from tests.front_door import ECHO, GGUF, LANGUAGE_MODELS, OPENVINO, error_of
 
 MODELS = (*LANGUAGE_MODELS, ECHO)
 TEXT = "What is the capital of France? é 🦊"
-CHAT = [{"role": "user", "content": "What is the capital of France?"}]
+CHAT: Any = [{"role": "user", "content": "What is the capital of France?"}]
 TOOL = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
 
 
@@ -38,7 +38,7 @@ def test_both_engines_cut_a_text_alike(http: httpx.Client) -> None:
 @pytest.mark.parametrize("model", LANGUAGE_MODELS)
 def test_a_chat_is_counted_as_it_is_charged(http: httpx.Client, client: openai.OpenAI, model: str) -> None:
     count = tokens(http, model, messages=CHAT)["count"]
-    usage = client.chat.completions.create(model=model, messages=CHAT, max_tokens=1).usage  # type: ignore[arg-type]
+    usage = client.chat.completions.create(model=model, messages=CHAT, max_tokens=1).usage
     assert usage is not None
     assert usage.prompt_tokens == count
 

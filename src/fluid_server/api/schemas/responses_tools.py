@@ -91,7 +91,7 @@ class FlatCustom(CalledDirectly):
 
     def as_tool(self, where: str) -> Tool:
         """The tool as what flows. Errors: a grammar that is none."""
-        shape = self.format.as_shape() if isinstance(self.format, GrammarInput) else None
+        shape = self.format.as_shape(f"{where}.format") if isinstance(self.format, GrammarInput) else None
         return Tool(name=self.name, description=self.description or "", custom=True, input=shape)
 
     def told(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from fluid_server.api import sse
-from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
+from fluid_server.api.deps import Config, KeptIfAny, Manager, Visit, expect, needed, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import (
     Answered,
@@ -26,6 +26,7 @@ from fluid_server.api.schemas.answers import ChatChoice, ChatCompletion, Timings
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
+from fluid_server.store.store import Store
 from fluid_server.types import (
     Ability,
     ChoiceEnd,
@@ -44,23 +45,45 @@ OPENING = {"role": "assistant", "content": "", "refusal": None}
 
 @router.post("/chat/completions", response_model=ChatCompletion, responses=documented())
 async def create_chat_completion(
-    request: Request, body: ChatBody, manager: Manager, config: Config, visit: Visit
+    request: Request, body: ChatBody, manager: Manager, config: Config, visit: Visit, kept: KeptIfAny
 ) -> Any:
     """Answer a conversation, whole or as a stream of server-sent events (`stream: true`)."""
     asked = body.as_request(config.max_choices)
+    keeper = Keeper(needed(kept, "store") if body.store else None, body)
     visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
     if not body.stream:
-        return await unless_gone(request, _whole(manager, body, asked, visitor))
-    frames = _frames(manager, body, asked, visitor)
+        return await unless_gone(request, _whole(manager, body, asked, visitor, keeper))
+    frames = _frames(manager, body, asked, visitor, keeper)
     return await sse.respond(request, frames, heartbeat=config.heartbeat, activity=visitor.says)
 
 
-async def _whole(manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor) -> ChatCompletion:
+class Keeper:
+    """Keeps an answer if the client wants it kept (then there is a store)."""
+
+    def __init__(self, store: Store | None, body: ChatBody) -> None:
+        self.store = store
+        self._body = body
+
+    async def keep(self, answer: ChatCompletion) -> ChatCompletion:
+        """Store an answer with its messages and labels; it comes back with the labels. Errors: StoreFailed."""
+        if self.store is None:
+            return answer
+        labels = self._body.metadata or {}
+        kept = answer.model_copy(update={"metadata": labels})
+        messages = [message.model_dump(exclude_none=True) for message in self._body.messages]
+        await self.store.add_completion(kept.model_dump(exclude={"timings"}), messages, labels)
+        return kept
+
+
+async def _whole(
+    manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor, keeper: Keeper
+) -> ChatCompletion:
     async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
         watch = Stopwatch(lease)
         answer = await collect(lease.run(asked), asked.n, watch)
         timings = watch.timings(answer.usage) if body.timings else None
-        return completion_body({**envelope("chatcmpl-", lease), "timings": timings}, answer, asked.logprobs)
+        head = {**envelope("chatcmpl-", lease), "timings": timings}
+    return await keeper.keep(completion_body(head, answer, asked.logprobs))
 
 
 def completion_body(head: dict[str, Any], answer: Collected, top: int | None) -> ChatCompletion:
@@ -75,19 +98,24 @@ def _choice(index: int, answer: Answered, top: int | None) -> ChatChoice:
 
 
 async def _frames(
-    manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor
+    manager: RuntimeManager, body: ChatBody, asked: GenerateRequest, visitor: Visitor, keeper: Keeper
 ) -> AsyncGenerator[bytes, None]:
+    answer = Collected(asked.n)
     async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
-        watch = Stopwatch(lease)
-        chunks = ChatChunks(envelope("chatcmpl-", lease), usage=body.wants_usage, top=asked.logprobs)
+        watch, head = Stopwatch(lease), envelope("chatcmpl-", lease)
+        chunks = ChatChunks(head, usage=body.wants_usage, top=asked.logprobs)
         async with aclosing(lease.run(asked)) as batches:
             opening = b"".join(chunks.choice(choice, None, delta=OPENING) for choice in range(asked.n))
             async for events in batches:
                 watch.see()
+                if keeper.store is not None:
+                    answer.take(events)
                 yield opening + b"".join(chunks.event(event) for event in merged(events))
                 opening = b""
                 if isinstance(done := events[-1], Done) and (last := chunks.last(*_counts(body, watch, done))):
                     yield last
+    if keeper.store is not None:
+        await keeper.keep(completion_body(head, answer, asked.logprobs))
 
 
 def _counts(body: ChatBody, watch: Stopwatch, done: Done) -> tuple[Usage, Timings | None]:

@@ -74,16 +74,22 @@ class Dialect(ABC):
 
     ``marks`` are the texts of all tokens that structure an answer: a decoder must leave them in, although its
     vocabulary may call them special. ``opening`` and ``closing`` enclose reasoning; empty where there is none.
+    ``calls_tools``: whether it has a way to call them at all.
     """
 
     name: ClassVar[str]
     marks: frozenset[str] = frozenset()
     opening: str = ""
     closing: str = ""
+    calls_tools: bool = True
 
     @abstractmethod
     def reader(self, use: ToolUse | None, *, thinking: bool) -> Reader:
         """A reader for one answer. ``thinking``: the prompt has opened the reasoning already."""
+
+    def answer(self, shape: Shape) -> Shape:
+        """What a whole answer must look like whose text for the user is to have a shape, after any reasoning."""
+        return shape
 
     @abstractmethod
     def shape(self, use: ToolUse) -> Shape | None:

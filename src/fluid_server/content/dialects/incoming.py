@@ -13,6 +13,8 @@ from typing import TypeVar
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 
+LONGEST_SPACE = 256  # characters before a mark that belong to it; what is longer is no layout but text
+
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[\w.\-]*")
 
@@ -26,7 +28,7 @@ class Marks:
 
     def __init__(self, *marks: str, space: str = "") -> None:
         self.marks = marks
-        self._space = space
+        self.space = space
         self._pattern = re.compile("|".join(re.escape(mark) for mark in marks) or r"(?!)")
         self._beginnings = {mark[:length] for mark in marks for length in range(1, len(mark))}
         self._longest = max((len(mark) for mark in marks), default=1)
@@ -44,9 +46,9 @@ class Marks:
 
     def before(self, text: str, end: int) -> int:
         """Where the white space begins that ends at ``end`` and belongs to a mark there."""
-        if self._space == "any":
-            return len(text[:end].rstrip())
-        if self._space == "line" and end and text[end - 1] == "\n":
+        if self.space == "any":
+            return max(len(text[:end].rstrip()), end - LONGEST_SPACE)
+        if self.space == "line" and end and text[end - 1] == "\n":
             return end - 1
         return end
 
@@ -63,6 +65,10 @@ class Incoming:
         """All that has been read: it is decided upon."""
         taken, self.text, self.at = self.text[: self.at], self.text[self.at :], 0
         return taken
+
+    def back(self) -> None:
+        """Nothing has been read: all is looked at again."""
+        self.at = 0
 
     def more(self) -> Steps[bool]:
         """Wait for more text; False where no more comes."""
@@ -107,6 +113,13 @@ class Incoming:
             rest = self.text[self.at :]
             if not any(text.startswith(rest) for text in texts) or not (yield from self.more()):
                 return ""
+
+    def mark(self, *texts: str) -> Steps[str]:
+        """Like accept; and what half of a text is left at the end of all text is read too, without an answer."""
+        found = yield from self.accept(*texts)
+        if not found and any(text.startswith(self.text[self.at :]) for text in texts):
+            self.at = len(self.text)
+        return found
 
     def until(self, marks: Marks, sink: Callable[[str], None]) -> Steps[str]:
         """Take the text before the first mark, handing it on as it comes, and read that mark without taking it.

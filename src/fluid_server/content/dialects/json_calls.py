@@ -42,11 +42,12 @@ def calls(to: StepReader, *, sure: bool = True) -> Steps[bool]:
         yield from incoming.accept(",", ";")
         yield from incoming.space()
     if found:
-        incoming.at = 0  # what is no call may be text
+        incoming.back()
     if found and listed:
         yield from incoming.space()
-        yield from incoming.accept("]")
-        incoming.take()
+        if (yield from incoming.accept("]")):
+            incoming.take()
+        incoming.back()
     return found
 
 
@@ -64,7 +65,7 @@ def _call(to: StepReader, *, sure: bool) -> Steps[bool]:
         _begin(to, found, sure=sure)
     if not found.begun:
         return False
-    if closed or (yield from to.incoming.peek()):
+    if closed or not to.is_cut():
         to.argue("" if found.argued else "{}")
         to.end_call()
     return True
@@ -136,6 +137,6 @@ def normalised(arguments: str) -> str:
 def close(to: StepReader, *marks: str) -> Steps[None]:
     """Read the mark behind calls, and brackets too many before it. Where it does not come, nothing is read."""
     yield from to.incoming.run(_LEFT_OVER)
-    if (yield from to.incoming.accept(*marks)):
+    if (yield from to.incoming.mark(*marks)):
         to.incoming.take()
-    to.incoming.at = 0
+    to.is_cut()

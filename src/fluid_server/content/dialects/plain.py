@@ -28,6 +28,7 @@ class Plain(Dialect):
     """No marks, no calls."""
 
     name = "plain"
+    calls_tools = False
 
     def reader(self, use: ToolUse | None, *, thinking: bool) -> Reader:
         """One that passes all on."""

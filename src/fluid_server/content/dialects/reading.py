@@ -76,6 +76,12 @@ class StepReader(Reader):
         self.incoming.take()
         self._ended = self._index + 1
 
+    def is_cut(self) -> bool:
+        """Whether the text ended in the middle of a call: then what was looked at is dropped, else looked at again."""
+        cut = self.incoming.ended and self.incoming.at >= len(self.incoming.text)
+        self.incoming.take() if cut else self.incoming.back()
+        return cut
+
     def _tell(self, one: Said | Thought | Argued) -> None:
         last = self._heard[-1] if self._heard else None
         if not one.text:
@@ -89,8 +95,8 @@ class StepReader(Reader):
 class MarkedReader(StepReader):
     """Text in which reasoning stands between two marks, and calls begin with a mark.
 
-    A reasoning mark counts at the beginning of a line only: elsewhere a model writes about it. White space around
-    marks belongs to them.
+    Marks of reasoning count at the beginning of a line only: elsewhere a model writes about them. So do all of
+    ``line_marks``. White space around marks belongs to them.
     """
 
     def __init__(
@@ -101,6 +107,9 @@ class MarkedReader(StepReader):
         self._calls = calls if use is not None else ()
         self._thinking = thinking and bool(self._opening)
         self._midline = False
+        self._has_thought = self._thinking
+        self.line_marks = {self._opening, self._closing}
+        self.wraps: frozenset[str] = frozenset()  # marks around the answer of a model that has thought
 
     @abstractmethod
     def read_call(self, mark: str) -> Steps[bool]:
@@ -108,13 +117,16 @@ class MarkedReader(StepReader):
 
     def read(self) -> Steps[None]:
         """Thoughts, text and calls until the text ends."""
-        marks = Marks(*(mark for mark in (self._opening, self._closing) if mark), *self._calls, space="any")
+        reasoning = tuple(mark for mark in (self._opening, self._closing) if mark)
+        marks = Marks(*reasoning, *self._calls, *self.wraps, space="any")
         if self._thinking:
             yield from self.read_thought()
         while mark := (yield from self.incoming.until(marks, self._say)):
-            if mark in self._calls:
+            if mark in self.line_marks and self._midline and "\n" not in self.incoming.text[: self.incoming.at]:
+                self._say(self.incoming.take())
+            elif mark in self._calls:
                 yield from self._read_call(mark)
-            elif self._midline and "\n" not in self.incoming.text[: self.incoming.at]:
+            elif mark in self.wraps and not self._has_thought:
                 self._say(self.incoming.take())
             elif mark == self._opening:
                 yield from self.read_thought()
@@ -127,6 +139,7 @@ class MarkedReader(StepReader):
         if self._thinking and (yield from self.incoming.accept(self._opening)):
             yield from self.incoming.space()
         self._thinking = False
+        self._has_thought = True
         self.incoming.take()
         yield from self.incoming.until(Marks(self._closing, space="any"), self.think)
         yield from self.read_space()

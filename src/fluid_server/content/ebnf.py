@@ -1,4 +1,4 @@
-"""Pieces of xgrammar's EBNF: literals, character classes, and regular expressions written out."""
+"""Pieces of EBNF, as xgrammar and llama.cpp read it: literals, character classes, regular expressions written out."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluid_server.content.ebnf import EMPTY, Rules, literal, one_of
 from fluid_server.content.json_schema_types import Span
-from fluid_server.runtimes.openvino_ebnf import EMPTY, Rules, literal, one_of
 
 MOST_DIGITS = 15  # before the point: what every reader of JSON holds exactly
 INTEGER = '("0" | "-"? [1-9] [0-9]{0,14})'

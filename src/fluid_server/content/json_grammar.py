@@ -1,9 +1,10 @@
-"""JSON schemas become EBNF.
+"""JSON schemas become EBNF, the same for every engine.
 
-xgrammar could do it by itself, but OpenVINO GenAI gives no way to bound its white space, in which weak models loop
-until their limit, and it ignores words of a schema that it does not know. Here white space is one optional blank
-behind ``:`` and ``,``; properties come in the order of the schema; further ones come only where the schema speaks of
-them. Every value that comes out fits the schema, and every reader can hold it: numbers have at most 15 digits.
+The engines could do it by themselves, but OpenVINO GenAI gives no way to bound xgrammar's white space, in which weak
+models loop until their limit, llguidance none to bound numbers, and each ignores or refuses other words of a schema.
+Here white space is one optional blank behind ``:`` and ``,``; properties come in the order of the schema; further ones
+come only where the schema speaks of them. Every value that comes out fits the schema, and every reader can hold it:
+numbers have at most 15 digits.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fluid_server.content.json_schema_types import span_of
-from fluid_server.content.json_schema_words import FORMATS, TYPES, Schema, listed, options_of, resolve, types_of
-from fluid_server.content.regex import Ranges, parse_regex, without
-from fluid_server.runtimes.openvino_ebnf import (
+from fluid_server.content.ebnf import (
     EMPTY,
     JSON_ESCAPE,
     PLAIN,
@@ -27,7 +25,10 @@ from fluid_server.runtimes.openvino_ebnf import (
     regex_text,
     repeated,
 )
-from fluid_server.runtimes.openvino_numbers import INTEGER, NUMBER, NumberWriter
+from fluid_server.content.json_numbers import INTEGER, NUMBER, NumberWriter
+from fluid_server.content.json_schema_types import span_of
+from fluid_server.content.json_schema_words import FORMATS, TYPES, Schema, listed, options_of, resolve, types_of
+from fluid_server.content.regex import Ranges, parse_regex, without
 
 COMMA = '"," " "?'
 COLON = '":" " "?'
