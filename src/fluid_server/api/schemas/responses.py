@@ -188,6 +188,7 @@ class ResponseBody(PromptBody):
     stream: bool | None = Field(None, description="answer as typed server-sent events")
     stream_options: EventOptions | None = Field(None, description="only with `stream`")
     metadata: Metadata | None = Field(None, description="up to 16 labels, kept with the response")
+    timings: bool | None = Field(None, description="say how long each part took")
     user: str | None = Field(None, description="requests of different users take turns where they have to wait")
     safety_identifier: str | None = Field(None, description="the same as `user`, and wins over it")
     max_tool_calls: int | None = Field(None, ge=1, description="of hosted tools, and there are none")
