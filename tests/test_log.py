@@ -77,6 +77,17 @@ def test_what_is_no_json_is_written_as_text() -> None:
     assert json.loads(log.JsonFormatter().format(record("x", what=object)))["what"] == "<class 'object'>"
 
 
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """The root logger keeps the handlers of the tests, whose stderr outlives this one's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_logs_go_to_stderr_from_the_level_on(capsys: pytest.CaptureFixture[str], style: str) -> None:
     log.set_up("warning", style)
@@ -89,6 +100,7 @@ def test_logs_go_to_stderr_from_the_level_on(capsys: pytest.CaptureFixture[str],
     assert err.startswith("{") is (style == "json")
 
 
+@pytest.mark.usefixtures("logging_as_it_was")
 @pytest.mark.parametrize("name", ["uvicorn.error", "asyncio"])
 def test_libraries_speak_only_of_trouble(capsys: pytest.CaptureFixture[str], name: str) -> None:
     log.set_up("debug")

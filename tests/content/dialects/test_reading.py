@@ -7,7 +7,8 @@ import pytest
 from fluid_server.content.dialects import DIALECTS
 
 from .listening import cuts, listen
-from .recorded import ANSWERS, Recorded
+from .recorded import ANSWERS
+from .recording import Recorded
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer.dialect}: {answer.text[:60]!r}")

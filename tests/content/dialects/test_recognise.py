@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fluid_server.catalog.builtin import echo_spec
@@ -102,6 +105,12 @@ def test_other_marks_of_reasoning_are_marks_of_the_dialect() -> None:
     assert "[THINK]" in DIALECTS["mistral-list"].marks
     reader = found.reader(None, thinking=False)
     assert [type(one).__name__ for one in reader.feed("<think>a</think>b")] == ["Thought", "Said"]
+
+
+def test_every_dialect_is_in_the_documentation() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "prompts-and-templates.md"
+    rows = re.findall(r"^\| (`.*?`) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall("`(.*?)`", row)} == set(DIALECTS)
 
 
 def test_every_dialect_can_be_recognised() -> None:

@@ -84,6 +84,11 @@ def test_a_call_has_ended_with_the_last_bracket_of_its_arguments_or_the_next(dia
     assert ended.index(1) <= answer.text.rindex("}") + 1
 
 
+def test_an_answer_in_json_is_not_held_because_calls_are_json_too() -> None:
+    told = step_by_step("llama", '{"ite', 'ms"', ": [1,", ' 2, {"name": "get_ti', 'mer", "a": ')
+    assert told == [[], [], [Said('{"items": [1,')], [Said(' 2, {"name": "get_ti')], [Said('mer", "a":')]]
+
+
 def test_endless_white_space_is_not_held_for_ever() -> None:
     one = reader("hermes")
     told = sum(len(part.text) for _ in range(1000) for part in one.feed("\n") if isinstance(part, Said))

@@ -12,6 +12,7 @@ from fluid_server.content.dialects.reading import StepReader
 
 NAMES = ("name", "function", "tool_name")
 ARGUMENTS = ("arguments", "parameters", "args")
+EXPECTED = {*NAMES, *ARGUMENTS, "type", "id"}  # what else may stand in an object that nothing marks as a call
 _LEFT_OVER = re.compile(r"[\s}\]]*")
 
 
@@ -77,7 +78,7 @@ def _member(to: StepReader, found: _Found, *, sure: bool) -> Steps[bool]:
     yield from incoming.space()
     key = yield from json_text.string(incoming)
     yield from incoming.space()
-    if key is None or not (yield from incoming.accept(":")):
+    if key is None or not (sure or key in EXPECTED) or not (yield from incoming.accept(":")):
         return False
     yield from incoming.space()
     if key in ARGUMENTS and not found.argued:
@@ -89,7 +90,7 @@ def _member(to: StepReader, found: _Found, *, sure: bool) -> Steps[bool]:
         _name(found, json_text.parsed(text))
         if sure:
             _begin(to, found, sure=True)
-    return True
+    return sure or found.name is None or found.name in to.tools
 
 
 def _name(found: _Found, named: Any) -> None:

@@ -79,7 +79,9 @@ class StepReader(Reader):
     def is_cut(self) -> bool:
         """Whether the text ended in the middle of a call: then what was looked at is dropped, else looked at again."""
         cut = self.incoming.ended and self.incoming.at >= len(self.incoming.text)
-        self.incoming.take() if cut else self.incoming.back()
+        if cut:
+            self.incoming.take()
+        self.incoming.back()
         return cut
 
     def _tell(self, one: Said | Thought | Argued) -> None:
