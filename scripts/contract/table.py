@@ -1,0 +1,14 @@
+"""The whole table."""
+
+from __future__ import annotations
+
+from scripts.contract.case import Case
+from scripts.contract.cases_chat import CHAT
+from scripts.contract.cases_completions import COMPLETED
+from scripts.contract.cases_errors import LISTED, REFUSED
+from scripts.contract.cases_formats import FORMED
+from scripts.contract.cases_ours import EXTRAS
+from scripts.contract.cases_sampling import SAMPLED
+from scripts.contract.cases_tools import CALLING, THINKING
+
+CASES: tuple[Case, ...] = (*CHAT, *SAMPLED, *FORMED, *CALLING, *THINKING, *COMPLETED, *LISTED, *REFUSED, *EXTRAS)

@@ -1,0 +1,183 @@
+"""Answers held against OpenAI's own types (the `openai` package, strictly) and published schemas, where at hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from openai import types
+from openai.types import chat
+from openai.types.shared.error_object import ErrorObject
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from scripts.contract.case import Ask, Reply
+
+MOST_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What an endpoint answers with. ``path`` is a regular expression; ``listed``: a page of such objects.
+
+    ``schema`` and ``event_schema`` are names in the published description; empty where it has none.
+    """
+
+    method: str
+    path: str
+    type: Any
+    schema: str = ""
+    event: Any = None
+    event_schema: str = ""
+    listed: bool = False
+    ends_with_done: bool = True
+
+
+KINDS = (
+    Kind(
+        method="POST",
+        path=r"/chat/completions",
+        type=chat.ChatCompletion,
+        schema="CreateChatCompletionResponse",
+        event=chat.ChatCompletionChunk,
+        event_schema="CreateChatCompletionStreamResponse",
+    ),
+    Kind(
+        method="POST",
+        path=r"/completions",
+        type=types.Completion,
+        schema="CreateCompletionResponse",
+        event=types.Completion,
+        event_schema="CreateCompletionResponse",
+    ),
+    Kind(method="GET", path=r"/models", type=types.Model, schema="ListModelsResponse", listed=True),
+    Kind(method="GET", path=r"/models/[^?]+", type=types.Model, schema="Model"),
+)
+
+
+def kind_of(ask: Ask) -> Kind | None:
+    """What answers to a request must be; None where OpenAI has no such endpoint."""
+    path = ask.path.partition("?")[0]
+    return next((kind for kind in KINDS if kind.method == ask.method and re.fullmatch(kind.path, path)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """``malformed``: the official client could not read it. ``invalid``: the published schema says otherwise.
+
+    ``extras``: fields that neither of them knows.
+    """
+
+    malformed: str = ""
+    invalid: tuple[str, ...] = ()
+    extras: frozenset[str] = frozenset()
+
+
+class Published:
+    """OpenAI's API description."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def problem(self, value: Any, name: str) -> str:
+        """Where a value is not what the schema of this name says; empty where it is."""
+        found = best_match(self._validator(name).iter_errors(value))
+        return f"{found.json_path}: {found.message[:MOST_SHOWN]}" if found else ""
+
+    @cached_property
+    def _components(self) -> Mapping[str, Any]:
+        document = json.loads(self._file.read_text(encoding="utf-8"), object_hook=_with_null)
+        components: Mapping[str, Any] = document["components"]
+        return components
+
+    @cache  # noqa: B019 (there is one for the whole run)
+    def _validator(self, name: str) -> Draft202012Validator:
+        return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": self._components})
+
+
+def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.0's ``nullable`` in the words of JSON Schema."""
+    if schema.get("nullable") is not True:
+        return schema
+    return {"anyOf": [{name: value for name, value in schema.items() if name != "nullable"}, {"type": "null"}]}
+
+
+def look_at(ask: Ask, reply: Reply, published: Published | None) -> Findings:
+    """What is to be said of an answer's form."""
+    if not reply.success:
+        return _refusal(reply, published)
+    kind = kind_of(ask)
+    if kind is None:
+        return Findings()
+    if ask.stream:
+        return _stream(kind, reply, published)
+    parts = reply.body.get("data") if kind.listed and isinstance(reply.body, dict) else [reply.body]
+    if not isinstance(parts, list):
+        return Findings("the page has no list 'data'")
+    found = _parsed(kind.type, parts)
+    problem = published.problem(reply.body, kind.schema) if published and kind.schema else ""
+    return Findings(found.malformed, (problem,) if problem else (), found.extras)
+
+
+def _refusal(reply: Reply, published: Published | None) -> Findings:
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    problem = published.problem(error, "Error") if published else ""
+    return Findings(invalid=(problem,) if problem else ())
+
+
+def _stream(kind: Kind, reply: Reply, published: Published | None) -> Findings:
+    if kind.event is None:
+        return Findings("events came where an object must")
+    found = _parsed(kind.event, reply.events)
+    if published is None or not kind.event_schema:
+        return found
+    problems = {published.problem(event, kind.event_schema) for event in reply.events} - {""}
+    return Findings(found.malformed, tuple(sorted(problems)), found.extras)
+
+
+def _parsed(kind: Any, parts: Any) -> Findings:
+    adapter = _adapter(kind)
+    extras: set[str] = set()
+    for part in parts:
+        try:
+            extras.update(_left_over(adapter.validate_python(part, strict=True), ""))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(step) for step in first["loc"])
+            return Findings(f"{place or 'it'}: {first['msg']}")
+    return Findings(extras=frozenset(extras))
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _left_over(value: Any, place: str) -> Iterator[str]:
+    """Fields that the package has no place for, as ``choices[].message.reasoning``."""
+    if isinstance(value, BaseModel):
+        yield from (f"{place}.{name}".lstrip(".") for name in value.model_extra or {})
+        for name in value.model_fields_set & value.__class__.model_fields.keys():
+            yield from _left_over(getattr(value, name), f"{place}.{name}")
+    elif isinstance(value, list):
+        for one in value:
+            yield from _left_over(one, f"{place}[]")
+
+
+def error_of(reply: Reply) -> ErrorObject | None:
+    """A refusal in OpenAI's shape with a code that is a text; None where it is in another."""
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    try:
+        return ErrorObject.model_validate(error, strict=True) if _whole(error) else None
+    except ValidationError:
+        return None
+
+
+def _whole(error: Any) -> bool:
+    return isinstance(error, dict) and isinstance(error.get("code"), str) and "param" in error
