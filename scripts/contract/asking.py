@@ -77,14 +77,14 @@ class Group:
         )
 
     def wrong(
-        self, name: str, ask: Ask, *, about: str = "", status: int = 400, code: str = "", check: Check | None = None
+        self, name: str, *asks: Ask, about: str = "", status: int = 400, code: str = "", check: Check | None = None
     ) -> Case:
-        """A request that cannot be right: it must be refused, with one of the fields ``about`` named."""
+        """The last request cannot be right: it must be refused, with one of the fields ``about`` named."""
         return Case(
             name=name,
             group=self.title,
             proves=f"it is refused with {status}",
-            asks=(ask,),
+            asks=asks,
             fields=tuple(about.split()),
             check=check or (lambda _: ""),
             refusal=Refusal(status=status, code=code),

@@ -137,5 +137,5 @@ REFUSED: tuple[Case, ...] = (
     BODIES.wrong("a body that is a list", posted(b"[]")),
     BODIES.wrong("a body that is no UTF-8", posted(b'{"model": "\xff"}')),
     BODIES.wrong("a path that is not there", get("/no/such/path"), status=404),
-    BODIES.wrong("a method that a path does not take", get("/chat/completions"), status=405),
+    BODIES.wrong("a method that a path does not take", Ask(method="PUT", path="/chat/completions"), status=405),
 )  # fmt: skip

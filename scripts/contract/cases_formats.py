@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from scripts.contract.asking import (
     AS_JSON,
     CAPITAL,
+    NAMES,
     PERSON,
     TOOLS,
     WEATHER_QUESTION,
@@ -16,7 +18,7 @@ from scripts.contract.asking import (
     json_schema,
     told,
 )
-from scripts.contract.case import Case, Reply
+from scripts.contract.case import Ask, Case, Reply
 from scripts.contract.checks import all_fit, all_of, chose, each_choice, ended, fits, same
 from scripts.contract.checks_stream import streamed
 from scripts.contract.checks_tools import called
@@ -40,17 +42,12 @@ REFERRED = {
     "$defs": {"word": {"type": "string", "pattern": "^[a-z]{2,6}$"}},
 }
 RECURSIVE = {
-    "$ref": "#/$defs/node",
+    **an_object(chain={"$ref": "#/$defs/node"}),
     "$defs": {
-        "node": {
-            "type": "object",
-            "properties": {
-                "value": {"type": "integer", "minimum": 0, "maximum": 9},
-                "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
-            },
-            "required": ["value", "next"],
-            "additionalProperties": False,
-        }
+        "node": an_object(
+            value={"type": "integer", "minimum": 0, "maximum": 9},
+            next={"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+        )
     },
 }
 DATED = an_object(day={"type": "string", "format": "date"})
@@ -58,19 +55,19 @@ OPTIONAL = {**an_object(name=SHORT, age={"type": "integer"}), "required": ["name
 NEGATED = an_object(word={"type": "string", "not": {"enum": ["x"]}, "maxLength": 4})
 
 
-def one_of(schema: dict[str, Any], message: str = AS_JSON, **fields: Any) -> Any:
+def one_of(schema: dict[str, Any], message: str = AS_JSON, *, strict: bool = True, **fields: Any) -> Ask:
     """A chat whose answer is of a schema."""
-    return chat(message, response_format=json_schema(schema, strict=True), max_tokens=96, **fields)
+    return chat(message, response_format=json_schema(schema, strict=strict), max_tokens=96, **fields)
 
 
-def schema_case(name: str, proves: str, schema: dict[str, Any]) -> Case:
+def schema_case(name: str, proves: str, schema: dict[str, Any], *, strict: bool = True) -> Case:
     """An answer at a high temperature is of this schema, unless the limit cuts it."""
-    ask = one_of(schema, temperature=1.2, seed=2)
+    ask = one_of(schema, strict=strict, temperature=1.2, seed=2)
     return SCHEMAS.case(name, proves, ask, check=all_of(ended("stop", "length"), fits(schema)), about="response_format")
 
 
-def _json_or_call(replies: list[Reply] | Any) -> str:
-    return called(["get_weather", "get_time"], text=True)(replies) and fits(PERSON)(replies)
+def _json_or_call(replies: Sequence[Reply]) -> str:
+    return called(NAMES, text=True)(replies) and fits(PERSON)(replies)
 
 
 FORMED: tuple[Case, ...] = (
@@ -151,8 +148,8 @@ FORMED: tuple[Case, ...] = (
     schema_case("json_schema: $ref and pattern", "definitions, and a regular expression", REFERRED),
     schema_case("json_schema: recursion", "a schema that refers to itself", RECURSIVE),
     schema_case("json_schema: format", "a date", DATED),
-    schema_case("json_schema: optional properties", "what is not required may be left out", OPTIONAL),
-    schema_case("json_schema: a keyword that grammars lack", "it is honoured, or refused", NEGATED),
+    schema_case("json_schema: optional properties", "what is not required may be left out", OPTIONAL, strict=False),
+    schema_case("json_schema: a keyword that grammars lack", "it is honoured, or refused", NEGATED, strict=False),
     FORMATS.wrong(
         "json_schema without its definition", chat(response_format={"type": "json_schema"}), about="response_format",
     ),

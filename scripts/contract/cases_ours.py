@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from scripts.contract.asking import CAPITAL, PERSON, STORY, TOOLS, Group, chat, complete, user
-from scripts.contract.case import Ask, Case, Reply
+from scripts.contract.case import Ask, Case, Check, Reply
 from scripts.contract.checks import (
     all_of,
     answered,
@@ -38,18 +39,16 @@ def structured(**how: Any) -> Ask:
     return chat("Hello", structured_outputs=how, temperature=1.5, seed=1)
 
 
-def one_of(*texts: str) -> Any:
+def one_of(*texts: str) -> Check:
     """Each choice is one of these texts."""
     return each_choice(lambda one: "" if one.text in texts else f"it says {shown(one.text)}")
 
 
-def _number(replies: Any) -> str:
-    return each_choice(lambda one: "" if len(one.text) == 3 and one.text.isdigit() else f"it says {shown(one.text)}")(
-        replies
-    )
+def _number(choice: Choice) -> str:
+    return "" if len(choice.text) == 3 and choice.text.isdigit() else f"it says {shown(choice.text)}"
 
 
-def _counted_as_charged(replies: list[Reply] | Any) -> str:
+def _counted_as_charged(replies: Sequence[Reply]) -> str:
     count, charged = replies[0].body["count"], replies[1].body["usage"]["prompt_tokens"]
     return "" if count == charged else f"{count} tokens are counted, {charged} are charged"
 
@@ -93,7 +92,7 @@ EXTRAS: tuple[Case, ...] = (
         check=all_of(ended("stop", "length"), fits(PERSON)), about="structured_outputs",
     ),
     OURS.case(
-        "structured_outputs: regex", "of a regular expression", structured(regex=NUMBER), check=_number,
+        "structured_outputs: regex", "of a regular expression", structured(regex=NUMBER), check=each_choice(_number),
         about="structured_outputs",
     ),
     OURS.case(

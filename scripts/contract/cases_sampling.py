@@ -251,6 +251,6 @@ SAMPLED: tuple[Case, ...] = (
     BESIDES.case(
         "the usage tells what was cached", "a count within the prompt's",
         chat(), chat(),
-        check=all_of(answered, tells("usage.prompt_tokens_details.cached_tokens", lambda count: isinstance(count, int))),
+        check=all_of(answered, tells("usage.prompt_tokens_details.cached_tokens", lambda one: isinstance(one, int))),
     ),
 )  # fmt: skip

@@ -275,14 +275,15 @@ def reasoning_counted(answer: Answer) -> str:
 def logprobs(top: int, *, whole: bool = True) -> Check:
     """Each token of the text with its log probability and ``top`` likeliest ones, the likeliest first.
 
-    ``whole``: the tokens' texts joined are the text.
+    ``whole``: the tokens' texts joined are the text. Where a stop text cut it, the one begins with the other.
     """
 
     def look(choice: Choice) -> str:
         if not choice.tokens:
             return "logprobs are missing"
         joined = "".join(str(one["token"]) for one in choice.tokens)
-        if whole and "\ufffd" not in joined and joined != choice.text:
+        fit = joined == choice.text if whole else joined.startswith(choice.text) or choice.text.startswith(joined)
+        if "\ufffd" not in joined and not fit:
             return f"the tokens are {shown(joined)}, the text is {shown(choice.text)}"
         return next((found for one in choice.tokens if (found := _odd(one, top))), "")
 

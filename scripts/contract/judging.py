@@ -10,6 +10,7 @@ from scripts.contract.typed import Findings, Published, error_of, look_at
 
 SERVER_FAILED = 500
 BAD_REQUEST = 400
+NOT_FOUND = 404
 
 
 def judge(case: Case, asks: Sequence[Ask], replies: Sequence[Reply], published: Published | None) -> Verdict:
@@ -33,8 +34,13 @@ def _outcome(case: Case, replies: Sequence[Reply], findings: Sequence[Findings])
     if case.refusal is not None and (len(replies) == len(case.asks) or final.success):
         return _refused_rightly(case, final) if not final.success else (Outcome.IGNORED, "it was taken")
     if not final.success:
+        if len(replies) > 1 and final.status == NOT_FOUND and "$" in case.asks[len(replies) - 1].path:
+            return Outcome.IGNORED, "it was taken, and what came of it is not found"
         return _refused(case, final)
-    reason = case.check(replies)
+    try:
+        reason = case.check(replies)
+    except (LookupError, TypeError, AttributeError) as error:  # an answer of a shape that nobody has described
+        return Outcome.BROKEN, f"malformed: {type(error).__name__} {error}"
     return (Outcome.IGNORED, reason) if reason else (Outcome.HONOURED, "")
 
 

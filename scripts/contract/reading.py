@@ -55,8 +55,18 @@ class Answer:
         return found if isinstance(found, int) else -1
 
 
+def response_of(reply: Reply) -> Mapping[str, Any] | None:
+    """The object of the Responses API that a reply is, or that its stream has told of last; None of another API."""
+    told = [event["response"] for event in reply.events if isinstance(event.get("response"), dict)]
+    whole = told[-1] if told else reply.body
+    found: Mapping[str, Any] | None = whole if isinstance(whole, dict) and whole.get("object") == "response" else None
+    return found
+
+
 def answer_of(reply: Reply) -> Answer:
-    """A reply's choices and usage."""
+    """A reply's choices and usage. A response is one choice, its usage told in the words of chats."""
+    if response := response_of(reply):
+        return _answered(response)
     parts = reply.events if reply.events else (reply.body,)
     choices: dict[int, Choice] = {}
     usage = None
@@ -87,6 +97,48 @@ def _take_call(calls: list[Call], part: Mapping[str, Any], index: int) -> None:
     call.kind = part.get("type") or call.kind
     call.name = inside.get("name") or call.name
     call.arguments += inside.get("arguments") or inside.get("input") or ""
+
+
+def _answered(response: Mapping[str, Any]) -> Answer:
+    choice = Choice(finish=_end(response))
+    for item in response.get("output") or ():
+        _take_item(choice, item)
+    usage = response.get("usage")
+    return Answer((choice,), None if usage is None else _counts(usage))
+
+
+def _end(response: Mapping[str, Any]) -> str | None:
+    limited = (response.get("incomplete_details") or {}).get("reason") == "max_output_tokens"
+    return "stop" if response.get("status") == "completed" else "length" if limited else None
+
+
+def _take_item(choice: Choice, item: Mapping[str, Any]) -> None:
+    kind = item.get("type")
+    if kind in ("function_call", "custom_tool_call"):
+        arguments = item.get("arguments") if kind == "function_call" else item.get("input")
+        call = Call(item.get("call_id", ""), kind.removesuffix("_call").removesuffix("_tool"), item.get("name", ""))
+        call.arguments = arguments or ""
+        choice.calls.append(call)
+    for part in item.get("content") or ():
+        if part.get("type") == "output_text":
+            choice.text += part.get("text", "")
+            choice.tokens = [*(choice.tokens or ()), *(part.get("logprobs") or ())] or None
+        elif part.get("type") == "reasoning_text":
+            choice.reasoning += part.get("text", "")
+    for part in item.get("summary") or ():
+        choice.reasoning += part.get("text", "")
+
+
+def _counts(usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "prompt_tokens": usage.get("input_tokens"),
+        "completion_tokens": usage.get("output_tokens"),
+        "total_tokens": usage.get("total_tokens"),
+        "prompt_tokens_details": usage.get("input_tokens_details"),
+        "completion_tokens_details": {
+            "reasoning_tokens": (usage.get("output_tokens_details") or {}).get("reasoning_tokens")
+        },
+    }
 
 
 def _tokens(logprobs: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -9,6 +9,9 @@ from scripts.contract.cases_errors import LISTED, REFUSED
 from scripts.contract.cases_formats import FORMED
 from scripts.contract.cases_ours import EXTRAS
 from scripts.contract.cases_sampling import SAMPLED
+from scripts.contract.cases_stored import STORING, TALKING
 from scripts.contract.cases_tools import CALLING, THINKING
 
-CASES: tuple[Case, ...] = (*CHAT, *SAMPLED, *FORMED, *CALLING, *THINKING, *COMPLETED, *LISTED, *REFUSED, *EXTRAS)
+CASES: tuple[Case, ...] = (
+    *CHAT, *SAMPLED, *FORMED, *CALLING, *THINKING, *COMPLETED, *STORING, *TALKING, *LISTED, *REFUSED, *EXTRAS,
+)  # fmt: skip

@@ -14,6 +14,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from openai import types
 from openai.types import chat
+from openai.types.conversations import (
+    Conversation,
+    ConversationDeletedResource,
+    ConversationItem,
+    ConversationItemList,
+)
+from openai.types.responses import InputTokenCountResponse, Response, ResponseItemList, ResponseStreamEvent
 from openai.types.shared.error_object import ErrorObject
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -36,9 +43,11 @@ class Kind:
     event: Any = None
     event_schema: str = ""
     listed: bool = False
-    ends_with_done: bool = True
 
 
+ONE_CHAT = r"/chat/completions/[^/]+"
+ONE_TALK = r"/conversations/[^/]+"
+RESPONSE_EVENTS: dict[str, Any] = {"event": ResponseStreamEvent, "event_schema": "ResponseStreamEvent"}
 KINDS = (
     Kind(
         method="POST",
@@ -56,6 +65,30 @@ KINDS = (
         event=types.Completion,
         event_schema="CreateCompletionResponse",
     ),
+    Kind(method="GET", path=r"/chat/completions", type=chat.ChatCompletion, schema="ChatCompletionList", listed=True),
+    Kind(method="GET", path=ONE_CHAT, type=chat.ChatCompletion, schema="CreateChatCompletionResponse"),
+    Kind(method="POST", path=ONE_CHAT, type=chat.ChatCompletion, schema="CreateChatCompletionResponse"),
+    Kind(method="DELETE", path=ONE_CHAT, type=chat.ChatCompletionDeleted, schema="ChatCompletionDeleted"),
+    Kind(
+        method="GET",
+        path=f"{ONE_CHAT}/messages",
+        type=chat.ChatCompletionStoreMessage,
+        schema="ChatCompletionMessageList",
+        listed=True,
+    ),
+    Kind(method="POST", path=r"/conversations", type=Conversation, schema="ConversationResource"),
+    Kind(method="GET", path=ONE_TALK, type=Conversation, schema="ConversationResource"),
+    Kind(method="POST", path=ONE_TALK, type=Conversation, schema="ConversationResource"),
+    Kind(method="DELETE", path=ONE_TALK, type=ConversationDeletedResource, schema="DeletedConversationResource"),
+    Kind(method="POST", path=f"{ONE_TALK}/items", type=ConversationItemList, schema="ConversationItemList"),
+    Kind(method="GET", path=f"{ONE_TALK}/items", type=ConversationItemList, schema="ConversationItemList"),
+    Kind(method="GET", path=f"{ONE_TALK}/items/[^/]+", type=ConversationItem, schema="ConversationItem"),
+    Kind(method="DELETE", path=f"{ONE_TALK}/items/[^/]+", type=Conversation, schema="ConversationResource"),
+    Kind(method="POST", path=r"/responses/input_tokens", type=InputTokenCountResponse, schema="TokenCountsResource"),
+    Kind(method="POST", path=r"/responses", type=Response, schema="Response", **RESPONSE_EVENTS),
+    Kind(method="GET", path=r"/responses/[^/]+", type=Response, schema="Response", **RESPONSE_EVENTS),
+    Kind(method="POST", path=r"/responses/[^/]+/cancel", type=Response, schema="Response"),
+    Kind(method="GET", path=r"/responses/[^/]+/input_items", type=ResponseItemList, schema="ResponseItemList"),
     Kind(method="GET", path=r"/models", type=types.Model, schema="ListModelsResponse", listed=True),
     Kind(method="GET", path=r"/models/[^?]+", type=types.Model, schema="Model"),
 )
@@ -120,9 +153,18 @@ def look_at(ask: Ask, reply: Reply, published: Published | None) -> Findings:
     parts = reply.body.get("data") if kind.listed and isinstance(reply.body, dict) else [reply.body]
     if not isinstance(parts, list):
         return Findings("the page has no list 'data'")
+    whole = reply.body
+    if kind.type is chat.ChatCompletionStoreMessage:
+        parts = [_as_assistant(message) for message in parts]
+        whole = {**whole, "data": parts}
     found = _parsed(kind.type, parts)
-    problem = published.problem(reply.body, kind.schema) if published and kind.schema else ""
+    problem = published.problem(whole, kind.schema) if published and kind.schema else ""
     return Findings(found.malformed, (problem,) if problem else (), found.extras)
+
+
+def _as_assistant(message: Any) -> Any:
+    """A stored message is described as an answer; what was asked is none, and has another role."""
+    return {**message, "role": "assistant"} if isinstance(message, dict) else message
 
 
 def _refusal(reply: Reply, published: Published | None) -> Findings:
@@ -134,11 +176,45 @@ def _refusal(reply: Reply, published: Published | None) -> Findings:
 def _stream(kind: Kind, reply: Reply, published: Published | None) -> Findings:
     if kind.event is None:
         return Findings("events came where an object must")
-    found = _parsed(kind.event, reply.events)
+    events = [_mended(event, kind) for event in reply.events]
+    found = _parsed(kind.event, events)
     if published is None or not kind.event_schema:
         return found
-    problems = {published.problem(event, kind.event_schema) for event in reply.events} - {""}
+    problems = {published.problem(event, kind.event_schema) for event in events} - {""}
     return Findings(found.malformed, tuple(sorted(problems)), found.extras)
+
+
+def _mended(event: Any, kind: Kind) -> Any:
+    """An event without what OpenAI's own streams hold, and OpenAI's types and schemas have forgotten.
+
+    Chunks of a completion are described as whole completions: their null finish_reason, and the null usage before the
+    last, are not. A custom tool's call is known in a whole answer only.
+    """
+    if not isinstance(event, dict) or not isinstance(event.get("choices"), list):
+        return event
+    mended = {**event, "choices": [_mended_choice(choice) for choice in event["choices"]]}
+    if kind.event is types.Completion and mended.get("usage", ...) is None:
+        del mended["usage"]
+    return mended
+
+
+def _mended_choice(choice: Any) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    if "text" in choice:
+        return {**choice, "finish_reason": choice.get("finish_reason") or "stop"}
+    delta = choice.get("delta")
+    if not isinstance(delta, dict) or not isinstance(delta.get("tool_calls"), list):
+        return choice
+    return {**choice, "delta": {**delta, "tool_calls": [_as_function(call) for call in delta["tool_calls"]]}}
+
+
+def _as_function(call: Any) -> Any:
+    if not isinstance(call, dict) or not isinstance(custom := call.get("custom"), dict):
+        return call
+    inside = {"arguments" if name == "input" else name: value for name, value in custom.items()}
+    kind = {"type": "function"} if "type" in call else {}
+    return {**{name: value for name, value in call.items() if name != "custom"}, **kind, "function": inside}
 
 
 def _parsed(kind: Any, parts: Any) -> Findings:
