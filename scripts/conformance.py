@@ -28,12 +28,15 @@ import httpx
 from rich.console import Console
 
 from scripts.contract.case import Case, Outcome
+from scripts.contract.differences import DIFFERENCES
 from scripts.contract.report import report
 from scripts.contract.scoring import Result, load, written
 from scripts.contract.sending import PATIENCE, Server
 from scripts.contract.showing import Screen
 from scripts.contract.table import CASES
 from scripts.contract.typed import Published
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
 
 
 def chosen(pattern: str) -> tuple[Case, ...]:
@@ -113,8 +116,9 @@ def main(given: Sequence[str] | None = None) -> int:
         args.json.write_text(written(results[0]), encoding="utf-8")
     results += [load(file) for file in args.compare]
     screen.scores(results, cases)
-    if args.markdown:
-        args.markdown.write_text(report(results, cases), encoding="utf-8", newline="\n")
+    page = args.markdown or (PAGE if args.own and not args.only else None)
+    if page:
+        page.write_text(report(results, cases, DIFFERENCES), encoding="utf-8", newline="\n")
     broken = any(verdict.outcome == Outcome.BROKEN for verdict in results[0].verdicts)
     return 1 if broken else 0
 

@@ -53,10 +53,11 @@ def get(path: str, **headers: str) -> Ask:
 
 
 class Group:
-    """Cases about the same thing."""
+    """Cases about the same thing, within one API."""
 
-    def __init__(self, title: str, *, ours: bool = False) -> None:
+    def __init__(self, title: str, api: str = "chat completions", *, ours: bool = False) -> None:
         self.title = title
+        self._api = api
         self._ours = ours
 
     def case(
@@ -68,6 +69,7 @@ class Group:
         return Case(
             name=name,
             group=self.title,
+            api=self._api,
             proves=proves,
             asks=asks,
             fields=fields,
@@ -83,6 +85,7 @@ class Group:
         return Case(
             name=name,
             group=self.title,
+            api=self._api,
             proves=f"it is refused with {status}",
             asks=asks,
             fields=tuple(about.split()),

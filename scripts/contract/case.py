@@ -27,7 +27,8 @@ class Ask:
 
     The model under test is put into a body that says nothing of a model; ``named`` False leaves it out. ``raw`` is
     sent as it stands, in place of a body. ``$0.id`` in a path or body stands for the field ``id`` of the answer to the
-    case's first request, ``$1.data.0.id`` for a field of a list in the second.
+    case's first request, ``$1.data.0.id`` for a field of a list in the second, ``$0.events.0.id`` for a field of an
+    event.
     """
 
     path: str
@@ -98,6 +99,7 @@ class Case:
 
     name: str
     group: str
+    api: str
     proves: str
     asks: tuple[Ask, ...]
     fields: tuple[str, ...] = ()
@@ -133,7 +135,8 @@ def _filled(value: Any, answers: Sequence[Reply]) -> Any:
 
 
 def _found(reference: re.Match[str], answers: Sequence[Reply]) -> Any:
-    found = answers[int(reference[1])].body
+    answer = answers[int(reference[1])]
+    found: Any = {"events": list(answer.events)} if answer.events else answer.body
     for step in reference[2][1:].split("."):
         try:
             found = found[int(step)] if isinstance(found, list) else found[step]

@@ -21,7 +21,7 @@ from scripts.contract.checks import (
     times_first,
     upper,
 )
-from scripts.contract.checks_stream import streamed, unpadded, usage_absent, usage_last
+from scripts.contract.checks_stream import streamed, unpadded, usage_absent, usage_last, usage_null
 
 USAGE = {"include_usage": True}
 MESSAGES = Group("messages")
@@ -195,9 +195,13 @@ CHAT: tuple[Case, ...] = (
         "stream of false", "an object", chat(), chat(stream=False), check=all_of(answered, same), about="stream",
     ),
     STREAMS.case(
-        "include_usage", "a last chunk with the usage, null in all others",
+        "include_usage", "a last chunk with the usage",
         chat(), chat(stream=True, stream_options=USAGE), check=all_of(streamed, usage_last, times_first(1)),
         about="stream_options",
+    ),
+    STREAMS.case(
+        "include_usage × the other chunks", "their usage is null",
+        chat(stream=True, stream_options=USAGE), check=all_of(usage_last, usage_null), about="stream_options",
     ),
     STREAMS.case(
         "include_usage of false", "no chunk with a usage",

@@ -27,7 +27,7 @@ from scripts.contract.checks import (
 from scripts.contract.checks_stream import streamed, usage_last
 from scripts.contract.reading import Answer
 
-TEXTS = Group("completions")
+TEXTS = Group("completions", "completions")
 TOKENS = [500, 600, 700]
 TWO = [PROMPT, "The king and the queen"]
 FORCED = {"1000": 100}
@@ -162,7 +162,7 @@ COMPLETED: tuple[Case, ...] = (
     ),
     TEXTS.case(
         "completions: logprobs × stop", "those of the text that is left", complete(), complete(logprobs=0, stop="e"),
-        check=all_of(cut_at("e"), logprobs(0, whole=False)), about="logprobs stop",
+        check=all_of(cut_at("e"), logprobs(whole=False)), about="logprobs stop",
     ),
     TEXTS.case(
         "completions: best_of", "the best is given, all are counted", complete(), complete(best_of=3),
@@ -174,7 +174,7 @@ COMPLETED: tuple[Case, ...] = (
     ),
     TEXTS.case(
         "completions: best_of × logprobs", "with those of the best",
-        complete(temperature=1, best_of=3, logprobs=0, seed=8), check=all_of(chose(1), logprobs(0)),
+        complete(temperature=1, best_of=3, logprobs=0, seed=8), check=all_of(chose(1), logprobs()),
         about="best_of logprobs",
     ),
     TEXTS.case(

@@ -9,10 +9,10 @@ from scripts.contract.case import Ask, Case
 from scripts.contract.checks import all_of
 from scripts.contract.checks_stream import has_header, streamed, tells
 
-MODELS = Group("models")
-HEADERS = Group("headers")
+MODELS = Group("models", "models, headers, errors")
+HEADERS = Group("headers", "models, headers, errors")
 WRONG = Group("wrong values")
-BODIES = Group("wrong bodies")
+BODIES = Group("wrong bodies", "models, headers, errors")
 LONG = "apple " * 200_000  # tokens: more than any context
 
 

@@ -20,8 +20,9 @@ from scripts.contract.checks import (
     unreasoned,
 )
 from scripts.contract.checks_stream import has_header, streamed, tells
+from scripts.contract.reading import Choice
 
-OURS = Group("beyond OpenAI's contract", ours=True)
+OURS = Group("beyond OpenAI's contract", "beyond OpenAI's contract", ours=True)
 TEXT = "What is the capital of France? é 🦊"
 BEGUN = [*user(CAPITAL), {"role": "assistant", "content": "The capital of"}]
 NUMBER = "[0-9]{3}"

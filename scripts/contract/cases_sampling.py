@@ -113,7 +113,10 @@ SAMPLED: tuple[Case, ...] = (
     # --- logprobs
     LOGPROBS.case(
         "logprobs", "each token of the text, and how likely it was", chat(logprobs=True),
-        check=all_of(answered, logprobs(0)), about="logprobs",
+        check=all_of(answered, logprobs()), about="logprobs",
+    ),
+    LOGPROBS.case(
+        "logprobs × no top_logprobs", "no alternatives", chat(logprobs=True), check=logprobs(0), about="logprobs",
     ),
     LOGPROBS.case(
         "logprobs of false", "none", chat(), chat(logprobs=False), check=all_of(same, without_logprobs),
@@ -121,29 +124,29 @@ SAMPLED: tuple[Case, ...] = (
     ),
     LOGPROBS.case(
         "logprobs × max_tokens", "one a token", chat(STORY, logprobs=True, max_tokens=6),
-        check=all_of(logprobs(0), last(one_a_token)), about="logprobs",
+        check=all_of(logprobs(), last(one_a_token)), about="logprobs",
     ),
     LOGPROBS.case(
         "logprobs × stream", "each piece has its tokens", chat(logprobs=True, stream=True),
-        check=all_of(streamed, logprobs(0)), about="logprobs",
+        check=all_of(streamed, logprobs()), about="logprobs",
     ),
     LOGPROBS.case(
         "logprobs × stop", "those of the text that is left",
-        chat(), chat(logprobs=True, stop=" France"), check=all_of(cut_at(" France"), logprobs(0, whole=False)),
+        chat(), chat(logprobs=True, stop=" France"), check=all_of(cut_at(" France"), logprobs(whole=False)),
         about="logprobs stop",
     ),
     LOGPROBS.case(
         "logprobs × stream × stop", "those of the text that is left, in a stream",
         chat(), chat(logprobs=True, stop=" France", stream=True),
-        check=all_of(streamed, cut_at(" France"), logprobs(0, whole=False)), about="logprobs stop",
+        check=all_of(streamed, cut_at(" France"), logprobs(whole=False)), about="logprobs stop",
     ),
     LOGPROBS.case(
-        "logprobs × n", "in each choice", chat(logprobs=True, n=2), check=all_of(chose(2), logprobs(0)),
+        "logprobs × n", "in each choice", chat(logprobs=True, n=2), check=all_of(chose(2), logprobs()),
         about="logprobs n",
     ),
     LOGPROBS.case(
         "logprobs × response_format", "of JSON too",
-        chat(AS_JSON, logprobs=True, response_format=json_schema(PERSON)), check=all_of(fits(PERSON), logprobs(0)),
+        chat(AS_JSON, logprobs=True, response_format=json_schema(PERSON)), check=all_of(fits(PERSON), logprobs()),
         about="logprobs response_format",
     ),
     LOGPROBS.case(
@@ -153,7 +156,7 @@ SAMPLED: tuple[Case, ...] = (
     ),
     LOGPROBS.case(
         "logprobs × logit_bias", "of forced tokens", chat(logprobs=True, logit_bias=FORCED, max_tokens=3),
-        check=all_of(pieces(3), logprobs(0)), about="logprobs logit_bias",
+        check=all_of(pieces(3), logprobs()), about="logprobs logit_bias",
     ),
     LOGPROBS.case(
         "top_logprobs of 0", "no alternatives", chat(logprobs=True, top_logprobs=0), check=logprobs(0),

@@ -9,8 +9,8 @@ from scripts.contract.case import Ask, Case
 from scripts.contract.checks import all_of, answered
 from scripts.contract.checks_stream import streamed, tells
 
-STORED = Group("stored completions")
-CONVERSATIONS = Group("conversations")
+STORED = Group("stored completions", "stored completions")
+CONVERSATIONS = Group("conversations", "conversations")
 KEPT = chat(store=True, metadata={"topic": "capitals"})
 STREAMED = chat(store=True, stream=True)
 HELLO = {"type": "message", "role": "user", "content": "Hello"}
@@ -24,7 +24,7 @@ RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "sunny"
 CUSTOM_CALL = {"type": "custom_tool_call", "call_id": "call_2", "name": "shell", "input": "ls"}
 CUSTOM_RESULT = {"type": "custom_tool_call_output", "call_id": "call_2", "output": "a b"}
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
-KINDS = [HELLO, THOUGHT, CALL, RESULT, CUSTOM_CALL, CUSTOM_RESULT, ANSWERED]
+KINDS: list[dict[str, Any]] = [HELLO, THOUGHT, CALL, RESULT, CUSTOM_CALL, CUSTOM_RESULT, ANSWERED]
 SO_LONG = {f"label{number}": "a" for number in range(17)}
 STORED_PATH = "/chat/completions/$0.id"
 TALK = "/conversations/$0.id"

@@ -272,8 +272,8 @@ def reasoning_counted(answer: Answer) -> str:
 # --- log probabilities ---------------------------------------------------------------------------------------
 
 
-def logprobs(top: int, *, whole: bool = True) -> Check:
-    """Each token of the text with its log probability and ``top`` likeliest ones, the likeliest first.
+def logprobs(top: int | None = None, *, whole: bool = True) -> Check:
+    """Each token of the text with its log probability and ``top`` likeliest ones (any number), the likeliest first.
 
     ``whole``: the tokens' texts joined are the text. Where a stop text cut it, the one begins with the other.
     """
@@ -290,14 +290,14 @@ def logprobs(top: int, *, whole: bool = True) -> Check:
     return each_choice(look)
 
 
-def _odd(token: Any, top: int) -> str:
+def _odd(token: Any, top: int | None) -> str:
     value = token["logprob"]
     if not isinstance(value, int | float) or value > SURELY:
         return f"{value} is no log probability"
     tops = [one["logprob"] for one in token.get("top_logprobs") or ()]
     if top and not top <= len(tops) <= top + 1:  # a completion may add the token that was drawn
         return f"{len(tops)} alternatives, not {top}"
-    if not top and len(tops) > 1:
+    if top == 0 and len(tops) > 1:
         return f"{len(tops)} alternatives where none was asked for"
     if tops[:top] != sorted(tops[:top], reverse=True):
         return "the alternatives are not in order"

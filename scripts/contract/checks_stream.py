@@ -17,9 +17,8 @@ def streamed(replies: Sequence[Reply]) -> str:
         return "no stream came"
     if not reply.done:
         return "the stream does not end with [DONE]"
-    heads = {(event.get("id"), event.get("created"), event.get("model")) for event in reply.events}
-    if len(heads) != 1:
-        return "id, created and model are not the same in all chunks"
+    if len({(event.get("id"), event.get("model")) for event in reply.events}) != 1:
+        return "id and model are not the same in all chunks"
     return _ends(reply) or _roles(reply)
 
 
@@ -48,15 +47,19 @@ def _roles(reply: Reply) -> str:
 
 
 def usage_last(replies: Sequence[Reply]) -> str:
-    """The last chunk has the usage and no choice; it is null in all others."""
+    """The last chunk has the usage and no choice."""
     *others, final = replies[-1].events
     if final.get("choices") or not final.get("usage"):
         return "the last chunk is not the usage"
     if any(event.get("usage") for event in others):
         return "usage comes before the end"
-    if any("usage" not in event for event in others):
-        return "the other chunks do not say that their usage is null"
     return adds_up(answer_of(replies[-1]))
+
+
+def usage_null(replies: Sequence[Reply]) -> str:
+    """All chunks but the last say that their usage is null."""
+    said = all("usage" in event and event["usage"] is None for event in replies[-1].events[:-1])
+    return "" if said else "a chunk before the last does not say that its usage is null"
 
 
 def usage_absent(replies: Sequence[Reply]) -> str:

@@ -75,15 +75,17 @@ def _refused_rightly(case: Case, reply: Reply) -> tuple[Outcome, str]:
         return Outcome.OTHERWISE, f"{reply.status}, not {case.refusal.status}: {shown(error.message)}"
     if case.refusal.code and error.code != case.refusal.code:
         return Outcome.OTHERWISE, f"code {error.code}, not {case.refusal.code}"
-    if case.fields and not _names(error.param, case.fields):
+    if not _names(error.param, case.fields):
         return Outcome.OTHERWISE, f"param {error.param}, not {case.fields[0]}"
     reason = case.check([reply])
     return (Outcome.OTHERWISE, reason) if reason else (Outcome.BY_NAME, error.message)
 
 
 def _names(param: str | None, fields: Sequence[str]) -> bool:
-    """Whether a refusal names one of the fields, or something inside of one."""
-    return param is not None and any(param == field or param.startswith((f"{field}.", f"{field}[")) for field in fields)
+    """Whether a refusal names one of the fields, or something inside of one; where there is none, it need not."""
+    return not fields or (
+        param is not None and any(param == field or param.startswith((f"{field}.", f"{field}[")) for field in fields)
+    )
 
 
 def _message(reply: Reply) -> str:

@@ -51,6 +51,11 @@ def groups(cases: Sequence[Case]) -> list[str]:
     return list(dict.fromkeys(case.group for case in cases))
 
 
+def apis(cases: Sequence[Case]) -> list[str]:
+    """The APIs in the order of the table."""
+    return list(dict.fromkeys(case.api for case in cases))
+
+
 def written(result: Result) -> str:
     """A result as JSON."""
     verdicts = [

@@ -33,7 +33,9 @@ class Server:
         self._base_url = base_url.rstrip("/")
         self._published = published
         self._patience = patience
-        self._http = httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=patience)
+        # A connection for each request: what one server does with those that are kept is no part of the contract.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=patience, limits=fresh)
 
     def close(self) -> None:
         """Let go of the connection."""

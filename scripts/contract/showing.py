@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts.contract.case import Case, Outcome, Verdict
-from scripts.contract.scoring import RIGHT, Result, groups, score
+from scripts.contract.scoring import RIGHT, Result, apis, groups, score
 
 STYLES = {
     Outcome.HONOURED: "green",
@@ -56,6 +56,10 @@ class Screen:
             inside = [case for case in cases if case.group == group]
             table.add_row(group, *(_share(result, inside) for result in results))
         contract = [case for case in cases if not case.ours]
+        table.add_section()
+        for api in apis(cases):
+            inside = [case for case in cases if case.api == api]
+            table.add_row(api, *(score(result.counts(inside)) for result in results))
         table.add_section()
         for outcome in Outcome:
             table.add_row(outcome.value, *(str(result.counts(contract)[outcome]) for result in results))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -102,9 +102,9 @@ def kind_of(ask: Ask) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """``malformed``: the official client could not read it. ``invalid``: the published schema says otherwise.
+    """``malformed``: something is of another type than the official client's. ``extras``: fields that it has not.
 
-    ``extras``: fields that neither of them knows.
+    ``invalid``: fields are missing from it, or the published schema says otherwise.
     """
 
     malformed: str = ""
@@ -159,7 +159,7 @@ def look_at(ask: Ask, reply: Reply, published: Published | None) -> Findings:
         whole = {**whole, "data": parts}
     found = _parsed(kind.type, parts)
     problem = published.problem(whole, kind.schema) if published and kind.schema else ""
-    return Findings(found.malformed, (problem,) if problem else (), found.extras)
+    return Findings(found.malformed, (*found.invalid, problem) if problem else found.invalid, found.extras)
 
 
 def _as_assistant(message: Any) -> Any:
@@ -181,7 +181,7 @@ def _stream(kind: Kind, reply: Reply, published: Published | None) -> Findings:
     if published is None or not kind.event_schema:
         return found
     problems = {published.problem(event, kind.event_schema) for event in events} - {""}
-    return Findings(found.malformed, tuple(sorted(problems)), found.extras)
+    return Findings(found.malformed, (*found.invalid, *sorted(problems)), found.extras)
 
 
 def _mended(event: Any, kind: Kind) -> Any:
@@ -218,16 +218,43 @@ def _as_function(call: Any) -> Any:
 
 
 def _parsed(kind: Any, parts: Any) -> Findings:
-    adapter = _adapter(kind)
     extras: set[str] = set()
+    missing: list[str] = []
     for part in parts:
         try:
-            extras.update(_left_over(adapter.validate_python(part, strict=True), ""))
+            extras.update(_left_over(_adapter(_member(kind, part)).validate_python(part, strict=True), ""))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(step) for step in first["loc"])
-            return Findings(f"{place or 'it'}: {first['msg']}")
-    return Findings(extras=frozenset(extras))
+            problems = _telling(error.errors(include_url=False))
+            wrong = next((one for one in problems if one["type"] != "missing"), None)
+            if wrong is not None:
+                return Findings(_told(wrong))
+            missing += [_told(one) for one in problems]
+    return Findings("", tuple(dict.fromkeys(missing)), frozenset(extras))
+
+
+def _telling(problems: Sequence[Any]) -> Sequence[Any]:
+    """Without those of members of a union that the value does not claim to be; all, where it claims to be none."""
+    others = [one["loc"][:-1] for one in problems if one["type"] == "literal_error" and one["loc"][-1] == "type"]
+    told = [one for one in problems if not any(one["loc"][: len(other)] == other for other in others)]
+    return told or problems
+
+
+def _member(kind: Any, part: Any) -> Any:
+    """Of a union of events the one of this type: the others' complaints would hide its own."""
+    if kind is not ResponseStreamEvent or not isinstance(part, dict):
+        return kind
+    return _events().get(part.get("type", ""), kind)
+
+
+@cache
+def _events() -> Mapping[str, Any]:
+    members = get_args(get_args(ResponseStreamEvent)[0])
+    return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
+
+
+def _told(problem: Any) -> str:
+    place = ".".join(str(step) for step in problem["loc"])
+    return f"{place or 'it'}: {problem['msg']}"
 
 
 @cache
