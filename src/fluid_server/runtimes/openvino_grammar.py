@@ -8,9 +8,10 @@ from typing import Any, TypeGuard
 from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.content.regex import parse_regex
 from fluid_server.errors import InvalidRequest
-from fluid_server.runtimes.openvino_ebnf import literal, regex_text
+from fluid_server.runtimes.openvino_ebnf import Rules, literal
 from fluid_server.runtimes.openvino_json import json_grammar
 from fluid_server.runtimes.openvino_lark import ebnf_from_lark
+from fluid_server.runtimes.openvino_regex import regex_text
 from fluid_server.shapes import (
     AnyText,
     Choice,
@@ -31,6 +32,17 @@ LONGEST_GRAMMAR = 65_536  # characters
 def structural_tag(shape: Shape) -> str:
     """The structural tag of a shape. Errors: InvalidRequest that says what of it cannot be enforced."""
     return json.dumps({"type": "structural_tag", "format": _format(shape)})
+
+
+def has_free_text(shape: Shape) -> bool:
+    """Whether a part of the answer is not described."""
+    match shape:
+        case Sequence(parts=parts) | Choice(options=parts):
+            return any(has_free_text(part) for part in parts)
+        case Tag(content=content):
+            return has_free_text(content)
+        case _:
+            return isinstance(shape, AnyText | Tagged)
 
 
 def _format(shape: Shape) -> dict[str, Any]:
@@ -64,7 +76,8 @@ def _ebnf(shape: Const | JSONSchema | Regex | Grammar) -> str:
             return json_grammar(schema)
         case Regex(pattern=pattern):
             check_regex(pattern, param=SHAPE_PARAM)
-            return f"root ::= {regex_text(parse_regex(pattern))}"
+            rules = Rules()
+            return rules.written(regex_text(rules, parse_regex(pattern)))
         case Grammar(definition=definition, syntax=syntax):
             return _checked(definition) if syntax == "ebnf" else ebnf_from_lark(_checked(definition))
 

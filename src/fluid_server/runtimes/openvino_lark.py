@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from fluid_server.content.regex import CONTROLS, parse_regex
 from fluid_server.errors import UnsupportedField
-from fluid_server.runtimes.openvino_ebnf import EMPTY, Rules, character_class, literal, one_of, regex_text, repeated
+from fluid_server.runtimes.openvino_ebnf import EMPTY, Rules, character_class, counted, literal, one_of
+from fluid_server.runtimes.openvino_regex import regex_text
 
 PARAM = "tools"
 MOST_REPEATS = 10_000
@@ -145,7 +146,7 @@ class _Translator:
             raise _refused(token.line, f"'common.{name}' is not known")
         alias = self._expect("name").text if self._take("arrow") else name
         self._defined.add(alias)
-        self._rules.define(self._name(alias), regex_text(parse_regex(COMMON[name])))
+        self._rules.define(self._name(alias), regex_text(self._rules, parse_regex(COMMON[name])))
         self._expect("newline")
 
     # --- expressions -------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ class _Translator:
     def _counted(self, part: str) -> str:
         for sign, bounds in (("?", (0, 1)), ("*", (0, None)), ("+", (1, None))):
             if self._sign(sign):
-                return repeated(part, *bounds)
+                return counted(self._rules, [part], *bounds)
         if not self._sign("~"):
             return part
         least = most = int(self._expect("number").text)
@@ -184,7 +185,7 @@ class _Translator:
             most = int(self._expect("number").text)
         if not least <= most <= MOST_REPEATS:
             raise _refused(self._peek.line, f"the count ~{least}..{most} is not possible")
-        return repeated(part, least, most)
+        return counted(self._rules, [part], least, most)
 
     def _atom(self) -> str:
         token = self._next()
@@ -202,7 +203,7 @@ class _Translator:
         self._skip_newlines()
         if not self._sign(closing):
             raise _refused(token.line, f"'{token.text}' is not closed")
-        return repeated(inner, 0, 1) if closing == "]" else f"({inner})"
+        return counted(self._rules, [inner], 0, 1) if closing == "]" else f"({inner})"
 
     def _text(self, token: _Token) -> str:
         text = _unquoted(token)
@@ -220,7 +221,7 @@ class _Translator:
         if flags:
             raise _refused(token.line, f"the flags '{flags}' of an expression are not supported")
         try:
-            return regex_text(parse_regex(pattern.replace("\\/", "/")))
+            return regex_text(self._rules, parse_regex(pattern.replace("\\/", "/")))
         except ValueError as error:
             raise _refused(token.line, f"the expression /{pattern}/ cannot be used: {error}") from error
 
