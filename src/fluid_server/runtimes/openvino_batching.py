@@ -70,6 +70,7 @@ class Batching(Engine):
         self._grammars = GrammarCompiler(genai, self.tokenizer, spec.path / "openvino_model.xml")
         self._eos = end_tokens(self._pipeline.get_config())
         self._handles: dict[int, Any] = {}
+        self._with_logprobs: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
 
     @property
@@ -80,6 +81,8 @@ class Batching(Engine):
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         refuse_what_no_pipeline_has(plan)
         config = generation_config(self._genai, plan)
+        if plan.logprobs is not None:
+            self._with_logprobs.add(sequence)
         if plan.shape is None:
             self._submit(sequence, prompt, config)
             return
@@ -96,6 +99,7 @@ class Batching(Engine):
 
     def release(self, sequence: int) -> None:
         """Blocks are freed by the next step; where nobody is left to need one, it is made here."""
+        self._with_logprobs.discard(sequence)
         if self._waiting.pop(sequence, None) is not None or sequence not in self._handles:
             return
         self._handles.pop(sequence).cancel()
@@ -149,7 +153,7 @@ class Batching(Engine):
             output.error = _cache_full()
         elif output.finish == "stop" and output.ids and output.ids[-1] in self._eos:
             output.ids.pop()  # it was generated and is counted, but it is no text
-        output.logprobs = output.logprobs[: len(output.ids)]
+        output.logprobs = output.logprobs[: len(output.ids)] if sequence in self._with_logprobs else []
         return output if output.count or output.finish or output.error else None
 
 

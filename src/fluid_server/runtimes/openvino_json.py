@@ -24,19 +24,25 @@ COLON = '":" " "?'
 ANY = "value"
 
 
-def json_grammar(schema: Any) -> str:
-    """The grammar of all compact JSON that fits a schema which `content.json_schema` has let pass."""
-    writer = _Writer(schema)
+def json_expression(rules: Rules, schema: Any) -> str:
+    """An expression for all compact JSON that fits a schema which `content.json_schema` has let pass."""
+    writer = _Writer(rules, schema)
     root = writer.value(schema)
     writer.follow()
-    return writer.rules.written(root)
+    return root
+
+
+def json_grammar(schema: Any) -> str:
+    """The grammar of all compact JSON that fits a schema which `content.json_schema` has let pass."""
+    rules = Rules()
+    return rules.written(json_expression(rules, schema))
 
 
 class _Writer:
     """One schema on its way into rules."""
 
-    def __init__(self, root: Any) -> None:
-        self.rules = Rules()
+    def __init__(self, rules: Rules, root: Any) -> None:
+        self.rules = rules
         self._root = root
         self._references: dict[str, str] = {}
         self._unfollowed: list[str] = []

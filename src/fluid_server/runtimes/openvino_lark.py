@@ -65,9 +65,9 @@ class _Token:
     line: int
 
 
-def ebnf_from_lark(definition: str) -> str:
-    """The same language, beginning at ``root``. Errors: UnsupportedField that names what does not go over."""
-    return _Translator(list(_tokens(definition))).run()
+def lark_expression(rules: Rules, definition: str) -> str:
+    """An expression for the same language. Errors: UnsupportedField that names what does not go over."""
+    return _Translator(rules, list(_tokens(definition))).run()
 
 
 def _tokens(definition: str) -> Iterator[_Token]:
@@ -94,16 +94,16 @@ def _refused(line: int, what: str) -> UnsupportedField:
 class _Translator:
     """Recursive descent over the tokens; each rule and terminal becomes a rule of the same meaning."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, rules: Rules, tokens: list[_Token]) -> None:
+        self._rules = rules
         self._tokens = tokens
         self._at = 0
-        self._rules = Rules()
         self._names: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self._defined: set[str] = set()
 
     def run(self) -> str:
-        """The whole grammar."""
+        """The name of the rule to begin at."""
         while self._peek.kind != "end":
             if self._take("newline") is None:
                 self._statement()
@@ -112,7 +112,7 @@ class _Translator:
         for name, line in self._used.items():
             if name not in self._defined:
                 raise _refused(line, f"'{name}' is not defined")
-        return self._rules.written(self._names["start"])
+        return self._names["start"]
 
     def _statement(self) -> None:
         while self._sign("?") or self._sign("!"):  # they shape Lark's trees
