@@ -40,7 +40,7 @@ def _graph(table: Any) -> tuple[str, Any]:
     logits.output(0).set_names({"logits"})
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "graph.xml"
-        openvino.save_model(openvino.Model([opset13.result(logits)], inputs, "graph"), xml, compress_to_fp16=False)
+        openvino.save_model(_model(logits, inputs), xml, compress_to_fp16=False)
         weights = np.frombuffer(xml.with_suffix(".bin").read_bytes(), dtype=np.uint8).copy()
         return xml.read_text(encoding="utf-8"), openvino.Tensor(weights)
 
@@ -116,3 +116,10 @@ def babbled(tag: str, seed: int) -> str | None:
     """What a model says that knows nothing, held to a grammar; None where it came to no end."""
     text, ended = _generate(_babbler(), tag, max_new_tokens=LENGTH, do_sample=True, temperature=1.0, rng_seed=seed)
     return text if ended else None
+
+
+def _model(logits: Any, inputs: list[Any]) -> Any:
+    import openvino
+
+    make: Any = openvino.Model  # its published types do not know what it takes
+    return make([logits], inputs, "graph")

@@ -10,7 +10,7 @@ import pytest
 
 from fluid_server.errors import ContextTooLong, FluidError
 from fluid_server.runtimes import openvino_llm
-from fluid_server.runtimes.openvino_engines import Stateful
+from fluid_server.runtimes.openvino_stateful import Stateful
 from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
 from fluid_server.types import ChoiceEnd, Event, GenerateRequest, Message, RuntimeOptions, Sampling, TextPiece

@@ -1,20 +1,10 @@
-"""Pieces of EBNF, as xgrammar and llama.cpp read it: literals, character classes, regular expressions written out."""
+"""Pieces of EBNF, as xgrammar and llama.cpp read it: rules, literals, character classes, loops and counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
-from fluid_server.content.regex import (
-    ANY_CHARACTER,
-    Branch,
-    Chars,
-    Expression,
-    InOrder,
-    OneOf,
-    Ranges,
-    Repeat,
-    without,
-)
+from fluid_server.content.regex import ANY_CHARACTER, Ranges, without
 
 EMPTY = '""'
 # What stands in a JSON string as it is: everything but the quote, the backslash and control characters.
@@ -34,6 +24,7 @@ class Rules:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
 
     def name(self, hint: str = "r") -> str:
         """A name that no rule has yet; its rule is to follow."""
@@ -53,6 +44,15 @@ class Rules:
     def has(self, name: str) -> bool:
         """Whether a rule of this name is there, or on its way."""
         return name in self._rules
+
+    def once(self, name: str, body: str) -> str:
+        """A rule that many use, by a name of its own. Returns the name."""
+        self._rules.setdefault(name, body)
+        return name
+
+    def key(self, text: str) -> str:
+        """A short name for this text, the same for the same."""
+        return self._keys.setdefault(text, f"k{len(self._keys)}")
 
     def written(self, root: str) -> str:
         """The whole grammar, beginning at this expression."""
@@ -81,13 +81,14 @@ def one_of(options: list[str]) -> str:
     return distinct[0] if len(distinct) == 1 else "(" + " | ".join(distinct) + ")"
 
 
-def repeated(part: str, least: int, most: int | None) -> str:
-    """The part, this many times; it stands for one element of a sequence."""
-    if most == 0:
-        return EMPTY
-    signs: dict[tuple[int, int | None], str] = {(0, None): "*", (1, None): "+", (0, 1): "?", (1, 1): ""}
-    counted = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
-    return f"({part}){signs.get((least, most), counted)}"
+def star(units: Sequence[str]) -> str:
+    """One of these, any number of times, in the form in which xgrammar knows at once which tokens fit.
+
+    A loop over a choice is a rule of its own for it, which every token of several characters leaves: it then tries
+    them all, one by one, in every step. A loop over a character class is none.
+    """
+    first, *others = units
+    return f"{first}* ({one_of(list(others))} {first}*)*" if others else f"({first})*"
 
 
 def character_class(ranges: Ranges) -> str:
@@ -101,48 +102,66 @@ def _in_class(code: int) -> str:
     return character if character.isascii() and character.isalnum() else _code(code)
 
 
-def regex_text(branches: tuple[Branch, ...]) -> str:
-    """Plain text that the expression matches as a whole."""
-    return one_of([_written(branch.body, character_class) for branch in branches])
+# --- counts ------------------------------------------------------------------------------------------------
+
+BLOCK = 32  # units that are counted one by one; a token that may leave its block must be tried in the step
+EXPANDED = 128  # xgrammar writes smaller counts out; with larger ones each step takes 100 ms and more
 
 
-def regex_in_json(branches: tuple[Branch, ...]) -> str:
-    """The inside of a JSON string in which the expression matches somewhere, as JSON schemas read a ``pattern``."""
-    return one_of([_searched(branch) for branch in branches])
+def counted(rules: Rules, units: Sequence[str], least: int, most: int | None) -> str:
+    """One of these, from least to most times; it stands for one element of a sequence."""
+    if (least, most) == (1, 1):
+        return one_of(list(units))
+    if (least, most) == (0, 1):
+        return f"({one_of(list(units))})?"
+    if most is None:
+        if (least, len(units)) == (1, 1):
+            return f"({units[0]})+"
+        return star(units) if least == 0 else f"({counted(rules, units, least, least)} {star(units)})"
+    if len(units) == 1 and most <= EXPANDED:
+        return f"({units[0]}){{{least},{most}}}" if most else EMPTY
+    counter = _Counter(rules, units)
+    return f"({counter.exactly(least)} {counter.at_most(most - least)})"
 
 
-def _searched(branch: Branch) -> str:
-    anything = f"({character_class(PLAIN)} | {JSON_ESCAPE})*"
-    body = _written(branch.body, _json_character)
-    return " ".join(["" if branch.from_start else anything, body, "" if branch.to_end else anything]).strip()
+class _Counter:
+    """Counts in blocks: what is left in the block is told by the rule, and the blocks are counted in turn."""
 
+    def __init__(self, rules: Rules, units: Sequence[str]) -> None:
+        self._rules = rules
+        self._units = units
+        self._key = rules.key(" | ".join(units))
 
-def _json_character(ranges: Ranges) -> str:
-    """A character as it stands in a JSON string: escaped where it must be."""
-    options = []
-    if plain := without(ranges, without(ANY_CHARACTER.ranges, PLAIN)):
-        options.append(character_class(plain))
-    options += [literal(escape) for code, escape in ESCAPED.items() if _has(ranges, code)]
-    if not options:
-        options = [literal(f"\\u{code:04x}") for code in _controls(ranges)]
-    return one_of(options)
+    def exactly(self, count: int) -> str:
+        blocks, rest = divmod(count, BLOCK)
+        parts = [counted(self._rules, [self._exact(BLOCK)], blocks, blocks)] if blocks else []
+        return " ".join(parts + ([self._exact(rest)] if rest else [])) or EMPTY
 
+    def at_most(self, count: int) -> str:
+        if count <= BLOCK:
+            return self._up_to(count)
+        blocks, rest = divmod(count, BLOCK)
+        block, remainder = self._exact(BLOCK), self._up_to(BLOCK - 1)
+        if blocks > EXPANDED:
+            fewer = counted(self._rules, [block], 0, blocks - 1)
+            return f"({fewer} {remainder} | {self.exactly(blocks * BLOCK)} {self._up_to(rest)})"
+        following = self._up_to(rest)
+        for _ in range(blocks):
+            following = self._rules.add(f"{remainder} | {block} {following}", "blocks")
+        return following
 
-def _has(ranges: Ranges, code: int) -> bool:
-    return any(low <= code <= high for low, high in ranges)
+    def _exact(self, count: int) -> str:
+        """The rule for this many, not more than a block."""
+        for number in range(1, count + 1):
+            name = f"{self._key}x{number}"
+            follower = f"{self._key}x{number - 1}" if number > 1 else ""
+            self._rules.once(name, " | ".join(f"{unit} {follower}".strip() for unit in self._units))
+        return name
 
-
-def _controls(ranges: Ranges) -> Iterator[int]:
-    return (code for code in range(0x20) if _has(ranges, code))
-
-
-def _written(expression: Expression, character: Callable[[Ranges], str]) -> str:
-    match expression:
-        case Chars(ranges=ranges):
-            return character(ranges)
-        case InOrder(parts=parts):
-            return " ".join(f"({_written(part, character)})" for part in parts) or EMPTY
-        case OneOf(options=options):
-            return one_of([_written(option, character) for option in options])
-        case Repeat(part=part, least=least, most=most):
-            return repeated(_written(part, character), least, most)
+    def _up_to(self, count: int) -> str:
+        """The rule for this many at most, not more than a block."""
+        self._rules.once(f"{self._key}y0", EMPTY)
+        for number in range(1, count + 1):
+            name, follower = f"{self._key}y{number}", f"{self._key}y{number - 1}"
+            self._rules.once(name, " | ".join([EMPTY, *(f"{unit} {follower}" for unit in self._units)]))
+        return f"{self._key}y{count}"

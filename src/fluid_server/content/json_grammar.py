@@ -13,42 +13,37 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fluid_server.content.ebnf import (
-    EMPTY,
-    JSON_ESCAPE,
-    PLAIN,
-    Rules,
-    character_class,
-    literal,
-    one_of,
-    regex_in_json,
-    regex_text,
-    repeated,
-)
+from fluid_server.content.ebnf import EMPTY, PLAIN, Rules, character_class, counted, literal, one_of, star
 from fluid_server.content.json_numbers import INTEGER, NUMBER, NumberWriter
 from fluid_server.content.json_schema_types import span_of
 from fluid_server.content.json_schema_words import FORMATS, TYPES, Schema, listed, options_of, resolve, types_of
 from fluid_server.content.regex import Ranges, parse_regex, without
+from fluid_server.content.regex_grammar import json_units, regex_in_json, regex_text
 
 COMMA = '"," " "?'
 COLON = '":" " "?'
-CHARACTER = "character"
 ANY = "value"
+
+
+def json_expression(rules: Rules, schema: Any) -> str:
+    """An expression for all compact JSON that fits a schema which `content.json_schema` has let pass."""
+    writer = _Writer(rules, schema)
+    root = writer.value(schema)
+    writer.follow()
+    return root
 
 
 def json_grammar(schema: Any) -> str:
     """The grammar of all compact JSON that fits a schema which `content.json_schema` has let pass."""
-    writer = _Writer(schema)
-    root = writer.value(schema)
-    writer.follow()
-    return writer.rules.written(root)
+    rules = Rules()
+    return rules.written(json_expression(rules, schema))
 
 
 class _Writer:
     """One schema on its way into rules."""
 
-    def __init__(self, root: Any) -> None:
-        self.rules = Rules()
+    def __init__(self, rules: Rules, root: Any) -> None:
+        self.rules = rules
         self._root = root
         self._references: dict[str, str] = {}
         self._unfollowed: list[str] = []
@@ -108,26 +103,21 @@ class _Writer:
         return ANY
 
     def _text(self) -> str:
-        if not self.rules.has("text"):
-            self.rules.define("text", f'"\\"" {repeated(self._character(), 0, None)} "\\""')
-        return "text"
-
-    def _character(self) -> str:
-        if not self.rules.has(CHARACTER):
-            self.rules.define(CHARACTER, one_of([character_class(PLAIN), JSON_ESCAPE]))
-        return CHARACTER
+        return self.rules.once("text", f'"\\"" {star(json_units(self.rules))} "\\""')
 
     # --- texts and numbers -------------------------------------------------------------------------------
 
     def _string(self, schema: Schema) -> str:
         if "format" in schema:
-            return self.rules.add(f'"\\"" {regex_text(parse_regex(FORMATS[schema["format"]]))} "\\""', "format")
+            text = regex_text(self.rules, parse_regex(FORMATS[schema["format"]]))
+            return self.rules.once(f"format_{schema['format'].replace('-', '_')}", f'"\\"" {text} "\\""')
         if "pattern" in schema:
-            return self.rules.add(f'"\\"" {regex_in_json(parse_regex(schema["pattern"]))} "\\""', "pattern")
+            text = regex_in_json(self.rules, parse_regex(schema["pattern"]))
+            return self.rules.add(f'"\\"" {text} "\\""', "pattern")
         least, most = schema.get("minLength", 0), schema.get("maxLength")
         if (least, most) == (0, None):
             return self._text()
-        return f'("\\"" {repeated(self._character(), least, most)} "\\"")'
+        return self.rules.add(f'"\\"" {counted(self.rules, json_units(self.rules), least, most)} "\\""', "text")
 
     def _number(self, schema: Schema) -> str:
         span = span_of(schema, whole=False)
@@ -158,8 +148,9 @@ class _Writer:
             return EMPTY
         one = self.rules.add(self.value(item), "item")
         if before:
-            return repeated(f"{COMMA} {one}", fewest, longest)
-        more = repeated(f"{COMMA} {one}", max(0, fewest - 1), None if longest is None else longest - 1)
+            return counted(self.rules, [f"{COMMA} {one}"], fewest, longest)
+        further = None if longest is None else longest - 1
+        more = counted(self.rules, [f"{COMMA} {one}"], max(0, fewest - 1), further)
         return f"{one} {more}" if fewest else f"({one} {more})?"
 
     # --- objects -----------------------------------------------------------------------------------------

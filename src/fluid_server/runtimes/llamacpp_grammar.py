@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fluid_server import shapes
-from fluid_server.content.ebnf import regex_text
 from fluid_server.content.json_grammar import json_grammar
 from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.content.regex import parse_regex
+from fluid_server.content.regex_grammar import regex_grammar
 from fluid_server.runtimes.llamacpp_gbnf import check_length
 from fluid_server.runtimes.llamacpp_rules import lower, quoted
 from fluid_server.shapes import AnyText, Choice, Const, Grammar, JSONSchema, Regex, Shape, Tag, Tagged
@@ -94,7 +94,7 @@ class _Writer:
                 items = [_Regular(ANY)]
             case Regex(pattern=pattern):
                 check_regex(pattern, param=SHAPE_PARAM)
-                items = [self._lowered(f"root ::= {regex_text(parse_regex(pattern))}")]
+                items = [self._lowered(regex_grammar(parse_regex(pattern)))]
             case JSONSchema(schema=schema):
                 check_schema(schema, param=SHAPE_PARAM, strict=False)
                 items = [self._lowered(json_grammar(schema), is_json=True)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from fluid_server.content.ebnf import literal, regex_text
-from fluid_server.content.json_grammar import json_grammar
+from fluid_server.content.ebnf import EMPTY, Rules, literal, one_of
+from fluid_server.content.json_grammar import json_expression
 from fluid_server.content.json_schema import check_regex, check_schema
 from fluid_server.content.regex import parse_regex
+from fluid_server.content.regex_grammar import regex_text
 from fluid_server.errors import InvalidRequest
-from fluid_server.runtimes.openvino_lark import ebnf_from_lark
+from fluid_server.runtimes.openvino_lark import lark_expression
 from fluid_server.shapes import (
     AnyText,
     Choice,
@@ -26,6 +28,7 @@ from fluid_server.shapes import (
 
 SHAPE_PARAM = "response_format"
 LONGEST_GRAMMAR = 65_536  # characters
+SEPARATOR = "\n"  # between calls, where nothing else may stand there
 
 
 def structural_tag(shape: Shape) -> str:
@@ -33,46 +36,83 @@ def structural_tag(shape: Shape) -> str:
     return json.dumps({"type": "structural_tag", "format": _format(shape)})
 
 
+def has_free_text(shape: Shape) -> bool:
+    """Whether a part of the answer is not described."""
+    match shape:
+        case Sequence(parts=parts) | Choice(options=parts):
+            return any(has_free_text(part) for part in parts)
+        case Tag(content=content):
+            return has_free_text(content)
+        case _:
+            return isinstance(shape, AnyText | Tagged)
+
+
 def _format(shape: Shape) -> dict[str, Any]:
     match shape:
-        case Sequence(parts=parts):
-            return {"type": "sequence", "elements": [_format(part) for part in parts]}
-        case Choice(options=options):
-            return {"type": "or", "elements": _options(options)}
+        case Sequence() | Choice():
+            return _combined(shape)
         case Tag():
             return _tag(shape)
         case Tagged():
             return _tagged(shape)
         case AnyText():
             return {"type": "any_text"}
+        case Grammar(definition=definition, syntax="ebnf"):
+            return _grammar(_checked(definition))
         case _:
-            return _leaf(shape)
+            return _written(lambda rules: _expression(rules, shape))
 
 
-def _leaf(shape: Const | JSONSchema | Regex | Grammar) -> dict[str, Any]:
-    if isinstance(shape, Const) and shape.text:
-        return {"type": "const_string", "value": shape.text}
-    return {"type": "grammar", "grammar": _ebnf(shape)}
+def _combined(shape: Sequence | Choice) -> dict[str, Any]:
+    if isinstance(shape, Sequence):
+        return {"type": "sequence", "elements": [_format(part) for part in shape.parts]}
+    return {"type": "or", "elements": _options(shape.options)}
 
 
-def _ebnf(shape: Const | JSONSchema | Regex | Grammar) -> str:
+def _written(expression: Callable[[Rules], str]) -> dict[str, Any]:
+    rules = Rules()
+    return _grammar(rules.written(expression(rules)))
+
+
+def _grammar(ebnf: str) -> dict[str, Any]:
+    return {"type": "grammar", "grammar": ebnf}
+
+
+def _expression(rules: Rules, shape: Shape) -> str:
+    """A shape that ends by itself, as part of a grammar of ours."""
     match shape:
         case Const(text=text):
-            return f"root ::= {literal(text)}"
+            return literal(text)
         case JSONSchema(schema=schema):
             check_schema(schema, param=SHAPE_PARAM, strict=False)
-            return json_grammar(schema)
+            return json_expression(rules, schema)
         case Regex(pattern=pattern):
             check_regex(pattern, param=SHAPE_PARAM)
-            return f"root ::= {regex_text(parse_regex(pattern))}"
-        case Grammar(definition=definition, syntax=syntax):
-            return _checked(definition) if syntax == "ebnf" else ebnf_from_lark(_checked(definition))
+            return regex_text(rules, parse_regex(pattern))
+        case Grammar(definition=definition, syntax="lark"):
+            return lark_expression(rules, _checked(definition))
+        case Tag(begin=begin, content=content, end=end):
+            return rules.add(f"{literal(begin)} {_expression(rules, content)} {literal(end)}", "tag")
+        case _:
+            return _combination(rules, shape)
+
+
+def _combination(rules: Rules, shape: Shape) -> str:
+    match shape:
+        case Sequence(parts=parts):
+            return " ".join([_expression(rules, part) for part in parts]) or EMPTY
+        case Choice(options=options):
+            return one_of([_expression(rules, option) for option in options])
+        case _:
+            raise InvalidRequest(
+                "OpenVINO cannot enforce this format beside these tools. Use one of the two.", param=SHAPE_PARAM
+            )
 
 
 def _options(options: tuple[Shape, ...]) -> list[dict[str, Any]]:
     """xgrammar takes either only options that end by themselves, or only such as run on.
 
-    Tags that must come are made to end where others do: they then follow each other with nothing but line ends between.
+    Calls that must come are made to end where others do: they follow each other with a line end between.
     """
     if all(_runs_on(option) for option in options):
         return [_format(option) for option in options]
@@ -97,13 +137,11 @@ def _must_come(shape: Shape) -> TypeGuard[Tagged]:
 
 
 def _one_after_another(tagged: Tagged) -> dict[str, Any]:
-    return {
-        "type": "tags_with_separator",
-        "tags": [_tag(tag) for tag in tagged.tags],
-        "separator": "\n",
-        "at_least_one": True,
-        "stop_after_first": False,
-    }
+    def written(rules: Rules) -> str:
+        call = rules.add(one_of([_expression(rules, tag) for tag in tagged.tags]), "call")
+        return f"{call} ({literal(SEPARATOR)} {call})*"
+
+    return _written(written)
 
 
 def _tagged(tagged: Tagged) -> dict[str, Any]:

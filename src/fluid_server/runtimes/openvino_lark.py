@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fluid_server.content.ebnf import EMPTY, Rules, character_class, literal, one_of, regex_text, repeated
+from fluid_server.content.ebnf import EMPTY, Rules, character_class, counted, literal, one_of
 from fluid_server.content.regex import CONTROLS, parse_regex
+from fluid_server.content.regex_grammar import regex_text
 from fluid_server.errors import UnsupportedField
 
 PARAM = "tools"
@@ -64,9 +65,9 @@ class _Token:
     line: int
 
 
-def ebnf_from_lark(definition: str) -> str:
-    """The same language, beginning at ``root``. Errors: UnsupportedField that names what does not go over."""
-    return _Translator(list(_tokens(definition))).run()
+def lark_expression(rules: Rules, definition: str) -> str:
+    """An expression for the same language. Errors: UnsupportedField that names what does not go over."""
+    return _Translator(rules, list(_tokens(definition))).run()
 
 
 def _tokens(definition: str) -> Iterator[_Token]:
@@ -93,16 +94,16 @@ def _refused(line: int, what: str) -> UnsupportedField:
 class _Translator:
     """Recursive descent over the tokens; each rule and terminal becomes a rule of the same meaning."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, rules: Rules, tokens: list[_Token]) -> None:
+        self._rules = rules
         self._tokens = tokens
         self._at = 0
-        self._rules = Rules()
         self._names: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self._defined: set[str] = set()
 
     def run(self) -> str:
-        """The whole grammar."""
+        """The name of the rule to begin at."""
         while self._peek.kind != "end":
             if self._take("newline") is None:
                 self._statement()
@@ -111,7 +112,7 @@ class _Translator:
         for name, line in self._used.items():
             if name not in self._defined:
                 raise _refused(line, f"'{name}' is not defined")
-        return self._rules.written(self._names["start"])
+        return self._names["start"]
 
     def _statement(self) -> None:
         while self._sign("?") or self._sign("!"):  # they shape Lark's trees
@@ -145,7 +146,7 @@ class _Translator:
             raise _refused(token.line, f"'common.{name}' is not known")
         alias = self._expect("name").text if self._take("arrow") else name
         self._defined.add(alias)
-        self._rules.define(self._name(alias), regex_text(parse_regex(COMMON[name])))
+        self._rules.define(self._name(alias), regex_text(self._rules, parse_regex(COMMON[name])))
         self._expect("newline")
 
     # --- expressions -------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ class _Translator:
     def _counted(self, part: str) -> str:
         for sign, bounds in (("?", (0, 1)), ("*", (0, None)), ("+", (1, None))):
             if self._sign(sign):
-                return repeated(part, *bounds)
+                return counted(self._rules, [part], *bounds)
         if not self._sign("~"):
             return part
         least = most = int(self._expect("number").text)
@@ -184,7 +185,7 @@ class _Translator:
             most = int(self._expect("number").text)
         if not least <= most <= MOST_REPEATS:
             raise _refused(self._peek.line, f"the count ~{least}..{most} is not possible")
-        return repeated(part, least, most)
+        return counted(self._rules, [part], least, most)
 
     def _atom(self) -> str:
         token = self._next()
@@ -202,7 +203,7 @@ class _Translator:
         self._skip_newlines()
         if not self._sign(closing):
             raise _refused(token.line, f"'{token.text}' is not closed")
-        return repeated(inner, 0, 1) if closing == "]" else f"({inner})"
+        return counted(self._rules, [inner], 0, 1) if closing == "]" else f"({inner})"
 
     def _text(self, token: _Token) -> str:
         text = _unquoted(token)
@@ -220,7 +221,7 @@ class _Translator:
         if flags:
             raise _refused(token.line, f"the flags '{flags}' of an expression are not supported")
         try:
-            return regex_text(parse_regex(pattern.replace("\\/", "/")))
+            return regex_text(self._rules, parse_regex(pattern.replace("\\/", "/")))
         except ValueError as error:
             raise _refused(token.line, f"the expression /{pattern}/ cannot be used: {error}") from error
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
-
 from fluid_server.content.stream import TokenDecoder
 from fluid_server.errors import EngineFailed, InvalidRequest
 from fluid_server.runtimes.base import ReportProgress, plain_reason
-from fluid_server.runtimes.openvino_engines import Output, engine_for
+from fluid_server.runtimes.openvino_batching import Batching
+from fluid_server.runtimes.openvino_engines import Engine, Output
+from fluid_server.runtimes.openvino_grammar import has_free_text
 from fluid_server.runtimes.openvino_shared import import_genai
+from fluid_server.runtimes.openvino_stateful import Stateful
+from fluid_server.runtimes.openvino_tokens import Keeping, open_tokenizer
 from fluid_server.runtimes.text import TextRuntime
 from fluid_server.runtimes.text_plan import Piece, Plan
-from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
+from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions, TokenLogprob
 
 
 class OpenVINOLLMRuntime(TextRuntime):
@@ -53,7 +54,16 @@ class OpenVINOLLMRuntime(TextRuntime):
             self._engine.start(sequence, prompt, plan)
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EngineFailed(f"OpenVINO refused the request: {plain_reason(error)}") from error
-        self._decoders[sequence] = TokenDecoder(self._tokenizer)
+        self._decoders[sequence] = self._decoder(plan)
+
+    def _decoder(self, plan: Plan) -> TokenDecoder:
+        """Special tokens are no text, but for the marks that structure an answer.
+
+        In an answer that a grammar describes to the letter they are text as well: the grammar has counted it.
+        """
+        if plan.shape is not None and not has_free_text(plan.shape):
+            return TokenDecoder(Keeping(self._tokenizer, None))
+        return TokenDecoder(Keeping(self._tokenizer, plan.marks) if plan.marks else self._tokenizer)
 
     def _check_ids(self, ids: list[int]) -> None:
         limit = self._tokenizer.vocabulary
@@ -71,11 +81,19 @@ class OpenVINOLLMRuntime(TextRuntime):
 
     def _piece(self, output: Output) -> Piece:
         decoder = self._decoders[output.sequence]
-        ids = output.ids
-        text = decoder.feed(ids)
+        piece = Piece(output.sequence, tokens=output.count, finish=output.finish, error=output.error)
+        piece.cached_tokens = output.cached
+        if output.logprobs:
+            piece.logprobs = tuple(
+                TokenLogprob(token, decoder.feed([token]), logprob, self._engine.bytes_of(token))
+                for token, logprob in zip(output.ids, output.logprobs, strict=True)
+            )
+            piece.text = "".join(one.text for one in piece.logprobs)
+        else:
+            piece.text = decoder.feed(output.ids)
         if output.finish is not None:
-            text += decoder.flush()
-        return Piece(output.sequence, text, output.count, output.finish, error=output.error)
+            piece.text += decoder.flush()
+        return piece
 
     @property
     def leaving(self) -> int:
@@ -83,50 +101,6 @@ class OpenVINOLLMRuntime(TextRuntime):
         return self._engine.leaving
 
 
-# --- tokenizers --------------------------------------------------------------------------------------------
-
-
-class _Tokenizer(Protocol):
-    vocabulary: int
-
-    def encode(self, text: str, *, special: bool) -> list[int]: ...
-    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str: ...
-
-
-class _FastTokenizer:
-    """`tokenizers`, where the model has a tokenizer.json: the same ids as OpenVINO's, a hundred times faster."""
-
-    def __init__(self, file: Path) -> None:
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(file))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
-
-    def encode(self, text: str, *, special: bool) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
-
-    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
-
-
-class _PipelineTokenizer:
-    """OpenVINO's own tokenizer, for folders without a tokenizer.json."""
-
-    def __init__(self, folder: Path, genai: Any) -> None:
-        self._tokenizer = genai.Tokenizer(str(folder))
-        self.vocabulary = len(self._tokenizer.get_vocab())
-
-    def encode(self, text: str, *, special: bool) -> list[int]:
-        ids = self._tokenizer.encode(text, add_special_tokens=special).input_ids
-        return [int(token) for token in ids.data.reshape(-1)]
-
-    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)) if ids else ""
-
-
-def open_tokenizer(folder: Path, genai: Any) -> _Tokenizer:
-    """The faster of the tokenizers that the folder has."""
-    file = folder / "tokenizer.json"
-    return _FastTokenizer(file) if file.is_file() else _PipelineTokenizer(folder, genai)
+def engine_for(device: str) -> type[Engine]:
+    """The NPU knows no paged attention: one request at a time there, batches everywhere else."""
+    return Stateful if device.startswith("NPU") else Batching

@@ -82,7 +82,7 @@ def _graph(vocabulary: int) -> tuple[str, Any]:
     logits.output(0).set_names({"logits"})
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "graph.xml"
-        openvino.save_model(openvino.Model([opset13.result(logits)], inputs, "graph"), xml)
+        openvino.save_model(_model(logits, inputs), xml)
         weights = np.frombuffer(xml.with_suffix(".bin").read_bytes(), dtype=np.uint8)
         return xml.read_text(encoding="utf-8"), openvino.Tensor(weights.copy())
 
@@ -100,3 +100,10 @@ def _reason(error: RuntimeError) -> str:
     """What xgrammar says of the grammar, without where and when it says so."""
     reason = plain_reason(error).rpartition("Invalid structural tag error:")[2]
     return re.sub(r"^(\[[\d:]+\] )?(\S+\.(cc|h|cpp):\d+: )?", "", reason.strip())
+
+
+def _model(logits: Any, inputs: list[Any]) -> Any:
+    import openvino
+
+    make: Any = openvino.Model  # its published types do not know what it takes
+    return make([logits], inputs, "graph")
