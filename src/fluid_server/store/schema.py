@@ -33,7 +33,6 @@ def upgrade(connection: Link) -> None:
             code="store_too_new",
         )
     logger.info("The database's tables are brought up to date: from %s to %s", found or "none", HEAD)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of each step
     command.upgrade(settings, "head")
 
 
