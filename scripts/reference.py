@@ -28,6 +28,7 @@ from fluid_server import errors
 from fluid_server.api.auth import OPEN_PATHS
 from fluid_server.api.errors import status_of
 from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
 from fluid_server.api.schemas.transcription import NOT_BUILT
 from fluid_server.app import create_app
 from fluid_server.catalog.presets import PRESETS, Preset, runs
@@ -45,6 +46,8 @@ CONTRACTS = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": COMPLETION,
     "/v1/audio/transcriptions": TRANSCRIPTION,
+    "/v1/responses": RESPONSES,
+    "/v1/responses/input_tokens": INPUT_TOKENS,
 }
 # What the codes mean that are given where a failure is raised, and not by its class.
 FURTHER_CODES = {
@@ -229,7 +232,7 @@ and the values under “passes” ask for nothing and are let through."""
 def _operation(path: str, method: str, operation: Json, types: Mapping[str, Json]) -> str:
     parts = [f"## {method.upper()} {path}", sentence(operation["description"])]
     for name, media in _content(operation.get("requestBody")):
-        body = types.get(_body_name(operation), media["schema"])
+        body = _honoured(path, types.get(_body_name(operation), media["schema"]))
         parts += [f"Fields of the body, {code(name)}, that are honoured:", _fields(body, sent=True)]
     if path in CONTRACTS:
         parts.append(_contract(CONTRACTS[path]))
@@ -237,6 +240,13 @@ def _operation(path: str, method: str, operation: Json, types: Mapping[str, Json
         parts.append(f"The values {_listed(sorted(NOT_BUILT))} of `response_format` are refused: not built yet.")
     parts.append(table(("Status", "Body", "Meaning"), _responses(operation["responses"])))
     return "\n\n".join(parts)
+
+
+def _honoured(path: str, body: Json) -> Json:
+    """A body without the fields that are only read to be repeated in the answer."""
+    accepted = CONTRACTS[path].accepted if path in CONTRACTS else {}
+    kept = {name: one for name, one in body.get("properties", {}).items() if name not in accepted}
+    return {**body, "properties": kept}
 
 
 def _content(body: Json | None) -> Iterator[tuple[str, Json]]:

@@ -96,9 +96,13 @@ FURTHER_DESCRIPTIONS: dict[type[FluidError], str] = {
 
 
 def documented(*kinds: type[FluidError]) -> dict[int | str, dict[str, Any]]:
-    """These failures (all, if none is named) as the API's description shows them."""
+    """These failures (all that generating has, if none is named) as the API's description shows them."""
     said = DESCRIPTIONS | FURTHER_DESCRIPTIONS
-    return {STATUS[kind]: {"model": ErrorBody, "description": said[kind]} for kind in kinds or DESCRIPTIONS}
+    shown: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds or DESCRIPTIONS:
+        one = shown.setdefault(STATUS[kind], {"model": ErrorBody, "description": ""})
+        one["description"] += f"; or: {said[kind]}" if one["description"] else said[kind]
+    return shown
 
 
 def status_of(error: FluidError) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fluid_server.api import sse
 from fluid_server.api.deps import needed
+from fluid_server.api.generation import Stopwatch
 from fluid_server.api.response_context import (
     check_calls,
     check_ids,
@@ -190,14 +191,22 @@ class Run:
             async with self._manager.lease(self._body.model, Ability.CHAT, 1, self.visitor) as lease:
                 told += self._narrator.in_progress(**of_model(self._body, lease.spec))
                 request = await fitted(lease, self._request) if self._body.truncation == "auto" else self._request
+                watch = self._watch(lease)
                 async with aclosing(lease.run(request)) as batches:
                     async for events in batches:
+                        watch.see()
                         told += self._narrator.take(events)
                         if told and not self._narrator.over:
                             yield self._numbered(told)
                             told = []
         await self._end()
         yield self._numbered(told)
+
+    def _watch(self, lease: Lease) -> Stopwatch:
+        watch = Stopwatch(lease)
+        if self._body.timings:
+            self._narrator.measure = lambda usage: {"timings": watch.timings(usage).model_dump()}
+        return watch
 
     def _numbered(self, events: Iterable[Wire]) -> list[Wire]:
         """Events get their numbers when they are told: what is never told leaves no gap."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fluid_server.api.generation import merged, token_text
@@ -189,6 +189,7 @@ class Narrator:
         self._gap: list[TextPiece] = []  # white space that may stand between two items rather than in a message
         self._reason = "stop"
         self.over = False
+        self.measure: Callable[[Usage], Mapping[str, Any]] = lambda _: {}  # further fields of a response that has ended
 
     @property
     def response(self) -> dict[str, Any]:
@@ -287,7 +288,7 @@ class Narrator:
         said = [] if self._parts else self._said()
         said += self._close(status)
         details = {"reason": "max_output_tokens"} if cut else None
-        self._finish(status, usage=usage_of(usage), incomplete_details=details)
+        self._finish(status, usage=usage_of(usage), incomplete_details=details, **self.measure(usage))
         return [*said, self._state(status)]
 
     def _finish(self, status: str, **fields: Any) -> None:

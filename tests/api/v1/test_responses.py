@@ -118,6 +118,12 @@ def test_what_was_asked_is_repeated(client: openai.OpenAI) -> None:
     assert (response["tools"], response["tool_choice"]) == ([WEATHER], "none")
 
 
+def test_timings_are_told_where_they_are_asked_for(client: openai.OpenAI) -> None:
+    timed: Any = client.responses.create(model=ECHO, input="a b c", extra_body={"timings": True})
+    assert 0 <= timed.timings["ttft_ms"] <= timed.timings["total_ms"]
+    assert not hasattr(client.responses.create(model=ECHO, input="a"), "timings")
+
+
 # --- items ------------------------------------------------------------------------------------------------
 
 

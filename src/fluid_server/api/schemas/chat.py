@@ -10,7 +10,7 @@ from fluid_server.api.schemas.fields import CHAT, Contract
 from fluid_server.api.schemas.formats import ResponseFormat, format_shape
 from fluid_server.api.schemas.generate import MAX_ITEMS, GenerateBody
 from fluid_server.api.schemas.strict import Metadata, Strict
-from fluid_server.api.schemas.template_kwargs import TemplateKwargs
+from fluid_server.api.schemas.template_kwargs import SWITCHES, TemplateKwargs
 from fluid_server.api.schemas.tools import (
     MAX_TOOLS,
     ChatTool,
@@ -164,7 +164,7 @@ class ChatBody(GenerateBody):
     verbosity: Verbosity | None = Field(None, description="to the chat template's own switch, where it has one")
     store: bool | None = Field(None, description="keep the answer: GET /v1/chat/completions/{id}")
     metadata: Metadata | None = Field(None, description="up to 16 labels, kept with a stored answer")
-    chat_template_kwargs: TemplateKwargs | None = None
+    chat_template_kwargs: TemplateKwargs | None = Field(None, description=SWITCHES)
     add_generation_prompt: bool | None = Field(None, description="false: do not begin the assistant's turn")
     continue_final_message: bool | None = Field(
         None, description="go on with the last message, an assistant's, rather than answer it"

@@ -28,7 +28,7 @@ from fluid_server.api.schemas.responses_tools import (
     response_tool_use,
 )
 from fluid_server.api.schemas.strict import Metadata, Strict
-from fluid_server.api.schemas.template_kwargs import TemplateKwargs
+from fluid_server.api.schemas.template_kwargs import SWITCHES, TemplateKwargs
 from fluid_server.api.schemas.tools import Effort
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.types import GenerateRequest, Message, Sampling
@@ -43,7 +43,7 @@ class ConversationId(Strict):
     id: Id
 
 
-class StreamOptions(Strict):
+class EventOptions(Strict):
     """What a stream says besides the events."""
 
     include_obfuscation: bool | None = Field(None, description="accepted; nothing is padded on a local connection")
@@ -107,7 +107,7 @@ class PromptBody(Strict):
     truncation: Literal["auto", "disabled"] | None = Field(
         None, description="auto: the oldest turns are left out until the prompt fits into the context"
     )
-    chat_template_kwargs: TemplateKwargs | None = None
+    chat_template_kwargs: TemplateKwargs | None = Field(None, description=SWITCHES)
     keep_alive: KeepAlive = None
 
     @model_validator(mode="before")
@@ -186,8 +186,9 @@ class ResponseBody(PromptBody):
     background: bool | None = Field(None, description="answer at once, and go on whether the client stays or not")
     store: bool | None = Field(None, description="keep the response; default: true where the server has a store")
     stream: bool | None = Field(None, description="answer as typed server-sent events")
-    stream_options: StreamOptions | None = Field(None, description="only with `stream`")
+    stream_options: EventOptions | None = Field(None, description="only with `stream`")
     metadata: Metadata | None = Field(None, description="up to 16 labels, kept with the response")
+    timings: bool | None = Field(None, description="say how long each part took")
     user: str | None = Field(None, description="requests of different users take turns where they have to wait")
     safety_identifier: str | None = Field(None, description="the same as `user`, and wins over it")
     max_tool_calls: int | None = Field(None, ge=1, description="of hosted tools, and there are none")

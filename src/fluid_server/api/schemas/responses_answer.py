@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from fluid_server.api.schemas.answers import Timings
 from fluid_server.api.schemas.responses import ResponseBody
 from fluid_server.types import ModelSpec, Usage
 
@@ -56,7 +57,7 @@ class ConversationRef(BaseModel):
 class ResponseObject(BaseModel):
     """A response. ``output`` holds items of the types message, reasoning, function_call and custom_tool_call.
 
-    ``usage`` is there once the response has ended, ``user`` where the request had it.
+    ``usage`` is there once the response has ended, ``user`` where the request had it, ``timings`` if asked.
     """
 
     id: str
@@ -90,6 +91,7 @@ class ResponseObject(BaseModel):
     truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None = None
     user: str | None = None
+    timings: Timings | None = None
 
 
 class ResponseDeleted(BaseModel):

@@ -38,6 +38,7 @@ RESPONSES = Contract(
         "store",
         "stream",
         "stream_options",
+        "timings",
         "top_logprobs",
         "user",
     },

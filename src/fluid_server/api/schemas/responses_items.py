@@ -40,7 +40,7 @@ def new_item_id(kind: str) -> str:
     return PREFIXES[kind] + uuid.uuid4().hex
 
 
-class TextPart(Strict):
+class ItemText(Strict):
     """A piece of text. Which of its names it has makes no difference: the role says whose it is."""
 
     type: Literal["input_text", "output_text", "text", "summary_text", "reasoning_text"]
@@ -51,14 +51,14 @@ class TextPart(Strict):
     prompt_cache_breakpoint: Any = Field(None, description="accepted; the runtime finds common prefixes itself")
 
 
-class RefusalPart(Strict):
+class ItemRefusal(Strict):
     """A model's earlier refusal."""
 
     type: Literal["refusal"]
     refusal: str
 
 
-class MediaPart(Strict):
+class ItemMedia(Strict):
     """A picture, sound or file: refused by name, since models here read text."""
 
     model_config = Strict.model_config | {"extra": "allow"}
@@ -66,7 +66,7 @@ class MediaPart(Strict):
     type: Literal["input_image", "input_file", "input_audio", "input_video", "computer_screenshot"]
 
 
-Part = Annotated[TextPart | RefusalPart | MediaPart, Field(discriminator="type")]
+Part = Annotated[ItemText | ItemRefusal | ItemMedia, Field(discriminator="type")]
 Content = str | Annotated[list[Part], Field(fail_fast=True, max_length=MAX_ITEMS)]
 
 
@@ -182,8 +182,8 @@ class ReasoningItem(Strict):
 
     type: Literal["reasoning"]
     id: str | None = Field(None, min_length=1, max_length=MAX_ID)
-    summary: Annotated[list[TextPart], Field(fail_fast=True, max_length=MAX_ITEMS)] = Field(default_factory=list)
-    content: Annotated[list[TextPart], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
+    summary: Annotated[list[ItemText], Field(fail_fast=True, max_length=MAX_ITEMS)] = Field(default_factory=list)
+    content: Annotated[list[ItemText], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
     encrypted_content: str | None = None
     status: Status | None = None
 
@@ -280,9 +280,9 @@ def _texts(content: Content, where: str) -> list[str]:
         return [content]
     texts = []
     for number, part in enumerate(content):
-        if isinstance(part, MediaPart):
+        if isinstance(part, ItemMedia):
             raise UnsupportedField(
                 f"'{part.type}' parts are not supported: models here read text.", param=f"{where}[{number}].type"
             )
-        texts.append(part.text if isinstance(part, TextPart) else part.refusal)
+        texts.append(part.text if isinstance(part, ItemText) else part.refusal)
     return texts

@@ -103,14 +103,14 @@ ResponseTool = Annotated[FlatFunction | FlatCustom, Field(discriminator="type")]
 Tools = Annotated[list[ResponseTool], Field(fail_fast=True, max_length=MAX_TOOLS)]
 
 
-class NamedChoice(Strict):
+class ThisTool(Strict):
     """This tool must be called."""
 
     type: Literal["function", "custom"]
     name: str
 
 
-class AllowedChoice(Strict):
+class SomeTools(Strict):
     """Only some of the tools may be called, and whether one of them must be."""
 
     type: Literal["allowed_tools"]
@@ -120,7 +120,7 @@ class AllowedChoice(Strict):
 
 ToolChoice = (
     Literal["none", "auto", "required"]
-    | Annotated[NamedChoice | AllowedChoice, Field(discriminator="type")]
+    | Annotated[ThisTool | SomeTools, Field(discriminator="type")]
 )  # fmt: skip
 
 
@@ -181,9 +181,9 @@ def response_tool_use(
     """What a request says of tools; None where it says nothing. Errors: InvalidRequest naming the field."""
     made = tuple(tool.as_tool(f"tools[{index}]") for index, tool in enumerate(tools or ()))
     match choice:
-        case NamedChoice(name=name):
+        case ThisTool(name=name):
             return tool_use(made, "required", (name,), parallel=parallel)
-        case AllowedChoice() as allowed:
+        case SomeTools() as allowed:
             names = tuple(_allowed_name(tool, index) for index, tool in enumerate(allowed.tools))
             return tool_use(made, allowed.mode, names, parallel=parallel)
     return tool_use(made, choice, None, parallel=parallel)

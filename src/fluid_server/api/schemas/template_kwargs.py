@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from fluid_server.errors import InvalidRequest
 
@@ -31,8 +31,5 @@ def _deeper(value: Any, levels: int) -> bool:
     return levels < 0 or any(_deeper(item, levels - 1) for item in inside)
 
 
-TemplateKwargs = Annotated[
-    dict[str, Any],
-    AfterValidator(check_template_kwargs),
-    Field(description='switches of the model\'s chat template, such as {"enable_thinking": false}'),
-]
+SWITCHES = 'switches of the model\'s chat template, such as {"enable_thinking": false}'
+TemplateKwargs = Annotated[dict[str, Any], AfterValidator(check_template_kwargs)]

@@ -11,7 +11,7 @@ from fluid_server import errors
 from fluid_server.api import sse
 from fluid_server.api.background import Backgrounds, Recording
 from fluid_server.api.deps import Config, Kept, KeptIfAny, Manager, Visit, expect, unless_gone
-from fluid_server.api.errors import documented
+from fluid_server.api.errors import DESCRIPTIONS, documented
 from fluid_server.api.listing import NAMES, newest_first, only
 from fluid_server.api.response_run import UNFINISHED, Context, Run, context_of, count_tokens, in_our_names
 from fluid_server.api.schemas.responses import InputTokensBody, ResponseBody, check_includes
@@ -36,9 +36,9 @@ LOST = {
     "code": "server_error",
     "message": "The server that worked on this response ended before it was complete. Send the request again.",
 }
-GENERATES = documented() | documented(errors.NotStored, errors.StoreOff, errors.StoreFailed)
-READS = documented(errors.InvalidRequest, errors.Unauthorized, errors.Forbidden, errors.NotStored, errors.StoreOff)
-READS |= documented(errors.StoreFailed)
+STORED = (errors.NotStored, errors.StoreOff, errors.StoreFailed)
+GENERATES = documented(*DESCRIPTIONS, *STORED)
+READS = documented(errors.InvalidRequest, errors.Unauthorized, errors.Forbidden, *STORED)
 
 
 @dataclass(frozen=True, slots=True)
