@@ -1,7 +1,7 @@
 """Bringing a database's tables up to date with Alembic. Imported only where that is needed.
 
-Who changes the tables in ``db`` writes a revision beside the others in ``migrations/versions`` (its ``down_revision`` is
-the one before), and its name into ``db.HEAD``. Tests compare what the revisions make with what ``db`` expects.
+Who changes the tables in ``db`` writes a revision beside the others in ``migrations/versions`` (its ``down_revision``
+is the one before), and its name into ``db.HEAD``. Tests compare what the revisions make with what ``db`` expects.
 """
 
 from __future__ import annotations
