@@ -45,7 +45,7 @@ def test_a_path_that_is_not_there(http: httpx.Client, path: str) -> None:
 
 
 def test_a_method_that_is_not_taken(http: httpx.Client) -> None:
-    response = http.get(CHAT)
+    response = http.get("/v1/completions")
     assert error_of(response, 405)["code"] == "method_not_allowed"
     assert response.headers["allow"] == "POST"
 

@@ -175,6 +175,7 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             if version(connection) != HEAD:
+                logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of itself as it is imported
                 from fluid_server.store import schema
 
                 schema.upgrade(connection)

@@ -119,10 +119,10 @@ def add_items(tx: Transaction, owner: int, side: str, items: Sequence[Json]) -> 
     return sum(sizes)
 
 
-def items_of(tx: Transaction, owner: int, *sides: str) -> tuple[Json, ...]:
-    """All items of an object's sides, the oldest first."""
+def items_of(tx: Transaction, owner: int, side: str) -> tuple[Json, ...]:
+    """All items of an object's side, the oldest first."""
     items = tx.items
-    query = items.select().where(items.c.owner == owner, items.c.side.in_(sides)).order_by(items.c.seq)
+    query = items.select().where(items.c.owner == owner, items.c.side == side).order_by(items.c.seq)
     return tuple(json.loads(row.body) for row in tx.rows(query))
 
 

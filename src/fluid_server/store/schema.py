@@ -1,4 +1,8 @@
-"""Bringing a database's tables up to date with Alembic. Imported only where that is needed."""
+"""Bringing a database's tables up to date with Alembic. Imported only where that is needed.
+
+Who changes the tables in ``db`` writes a revision beside the others in ``migrations/versions`` (its ``down_revision``
+is the one before), and its name into ``db.HEAD``. Tests compare what the revisions make with what ``db`` expects.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,6 @@ def upgrade(connection: Link) -> None:
             code="store_too_new",
         )
     logger.info("The database's tables are brought up to date: from %s to %s", found or "none", HEAD)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of each step
     command.upgrade(settings, "head")
 
 

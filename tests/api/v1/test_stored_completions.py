@@ -43,12 +43,15 @@ async def fill(store: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{(tmp_path_factory.mktemp('stored') / 'fluid.db').as_posix()}"
+
+
+@pytest.fixture(scope="module")
+def address(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that finds three stored answers in its database."""
-    folder = tmp_path_factory.mktemp("stored")
-    url = f"sqlite:///{(folder / 'fluid.db').as_posix()}"
     flags = ("--echo", "--no-warm-up", "--database-url", url, "--store-ttl", "0")
-    running = RunningServer.start(*flags, folder=folder)
+    running = RunningServer.start(*flags, folder=tmp_path_factory.mktemp("server"))
     on(url, fill)
     try:
         yield running.address or ""
@@ -88,6 +91,14 @@ def test_one_comes_back_as_it_was_answered(http: httpx.Client) -> None:
     }
     conforms(body, "CreateChatCompletionResponse")
     ChatCompletion.model_validate(body)
+
+
+def test_an_answer_of_another_version_is_shown_as_it_is(http: httpx.Client, url: str) -> None:
+    old = {"id": "chatcmpl-old", "object": "chat.completion", "created": 1, "model": "old", "note": "of long ago"}
+    on(url, lambda store: store.add_completion(old, [], {}), ttl=0)
+    assert http.get("/v1/chat/completions/chatcmpl-old").json() == {**old, "metadata": {}}
+    assert http.get("/v1/chat/completions?model=old").json()["data"] == [{**old, "metadata": {}}]
+    assert http.delete("/v1/chat/completions/chatcmpl-old").is_success
 
 
 def test_a_list_is_what_openai_describes(http: httpx.Client) -> None:

@@ -154,16 +154,16 @@ def _stored_message(message: Json) -> StoredMessage:
     )
 
 
-def completion_list(page: Page[Completion]) -> CompletionList:
-    """A part of the stored answers as clients see it."""
+def completion_list(page: Page[Completion]) -> Json:
+    """A part of the stored answers as clients see it: a CompletionList."""
     data = [completion_body(completion) for completion in page.data]
-    first, last = _ends([body.id for body in data])
-    return CompletionList(data=data, first_id=first, last_id=last, has_more=page.more)
+    first, last = _ends([body["id"] for body in data])
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": page.more}
 
 
-def completion_body(completion: Completion) -> ChatCompletion:
-    """A stored answer as clients see it."""
-    return ChatCompletion.model_validate({**completion.body, "metadata": dict(completion.metadata)})
+def completion_body(completion: Completion) -> Json:
+    """A stored answer as it was sent, with its metadata of today: a ChatCompletion, of the version that made it."""
+    return {**completion.body, "metadata": dict(completion.metadata)}
 
 
 def message_list(page: Page[Json]) -> MessageList:

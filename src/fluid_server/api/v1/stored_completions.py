@@ -6,6 +6,7 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
 
 from fluid_server.api import listing
 from fluid_server.api.deps import Kept
@@ -65,16 +66,16 @@ async def list_completions(
     paging: Oldest,
     metadata: Annotated[dict[str, str], Depends(_metadata)],
     model: Annotated[str | None, Query(description="only answers of this model, by its full id")] = None,
-) -> CompletionList:
+) -> JSONResponse:
     """Stored answers, the oldest first; `metadata[key]=value`, repeated, finds those that have all these pairs."""
     listing.only(request, "model", "metadata", *listing.NAMES)
-    return completion_list(await store.list_completions(paging, model=model, metadata=metadata))
+    return JSONResponse(completion_list(await store.list_completions(paging, model=model, metadata=metadata)))
 
 
 @router.get("/{completion_id}", response_model=ChatCompletion, responses=READING)
-async def retrieve_completion(completion_id: str, store: Kept) -> ChatCompletion:
+async def retrieve_completion(completion_id: str, store: Kept) -> JSONResponse:
     """A stored answer."""
-    return completion_body(await store.get_completion(completion_id))
+    return JSONResponse(completion_body(await store.get_completion(completion_id)))
 
 
 @router.post(
@@ -82,9 +83,9 @@ async def retrieve_completion(completion_id: str, store: Kept) -> ChatCompletion
     response_model=ChatCompletion,
     responses=documented(InvalidRequest, Unauthorized, NotStored, StoreOff, TooLarge, StoreFailed),
 )
-async def update_completion(completion_id: str, body: ChangeMetadata, store: Kept) -> ChatCompletion:
+async def update_completion(completion_id: str, body: ChangeMetadata, store: Kept) -> JSONResponse:
     """Replace a stored answer's metadata."""
-    return completion_body(await store.update_completion(completion_id, body.metadata or {}))
+    return JSONResponse(completion_body(await store.update_completion(completion_id, body.metadata or {})))
 
 
 @router.delete("/{completion_id}", response_model=CompletionDeleted, responses=READING)
