@@ -15,6 +15,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from fluid_server.store.records import Json
 from fluid_server.store.store import Store
@@ -49,6 +50,11 @@ def item(number: int, text: str = "hello") -> Json:
 def ids(items: tuple[Json, ...]) -> list[str]:
     """The ids of items."""
     return [str(one["id"]) for one in items]
+
+
+def engine(url: str) -> sa.Engine:
+    """Another way into a database, which closes each connection at once."""
+    return sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
 
 
 class Postgres:

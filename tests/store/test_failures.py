@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fluid_server.errors import StoreFailed
 from fluid_server.store import db
 from fluid_server.store.failures import explain
 from fluid_server.store.store import Store
-from tests.store.databases import GIGABYTE, Postgres, item, on
+from tests.store.databases import GIGABYTE, Postgres, engine, item, on
 
 
 def failure(url: str) -> StoreFailed:
@@ -107,6 +111,46 @@ def test_a_server_that_is_not_there_may_be_there_soon() -> None:
     assert error.code == "store_unreachable"
     assert error.retry_after
     assert "hunter2" not in error.message
+
+
+def test_nobody_waits_for_a_server_that_has_just_not_answered() -> None:
+    pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked: list[object] = []
+        threading.Thread(target=turn_away, args=(listener, asked), daemon=True).start()
+
+        async def twice(store: Store) -> list[StoreFailed]:
+            return [await failing(store), await failing(store)]
+
+        first, second = on(f"postgresql://me@127.0.0.1:{listener.getsockname()[1]}/x?sslmode=disable", twice)
+    assert len(asked) == 1
+    assert (second.code, second.message) == (first.code, first.message)
+    assert second.retry_after
+
+
+def turn_away(listener: socket.socket, asked: list[object]) -> None:
+    """Take connections and close them at once."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            asked.append(connection)
+            connection.close()
+
+
+async def failing(store: Store) -> StoreFailed:
+    with pytest.raises(StoreFailed) as caught:
+        await store.create_conversation()
+    return caught.value
+
+
+def test_what_people_say_is_not_in_the_log(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    on(url, lambda store: store.create_conversation())
+    with engine(url).begin() as connection:
+        connection.execute(sa.text("DROP TABLE fluid_items"))
+    with pytest.raises(StoreFailed):
+        on(url, lambda store: store.create_conversation({"a": "secret"}, [item(1, "secret")]))
+    assert "fluid_items" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_lost_connection_is_made_anew(postgres: Postgres) -> None:

@@ -40,8 +40,9 @@ def test_a_conversation_survives_a_restart(url: str, tmp_path: Path) -> None:
         assert http.get(f"/conversations/{made}/items").json() == before
 
 
-def test_two_servers_share_a_database(url: str, tmp_path: Path) -> None:
-    with serving(tmp_path, FLUID_DATABASE_URL=url) as one, serving(tmp_path, FLUID_DATABASE_URL=url) as other:
+def test_two_servers_share_a_database(sqlite_url: str, tmp_path: Path) -> None:
+    env = {"FLUID_DATABASE_URL": sqlite_url}
+    with serving(tmp_path, **env) as one, serving(tmp_path, **env) as other:
         made = converse(one)
         assert other.delete(f"/conversations/{made}").json()["deleted"]
         error_of(one.get(f"/conversations/{made}"), 404)

@@ -17,7 +17,7 @@ from fluid_server.errors import StoreFailed
 from fluid_server.store import db
 from fluid_server.store.schema import alembic_config
 from tests.front_door import PATIENCE, clean_environment
-from tests.store.databases import on
+from tests.store.databases import engine, on
 
 PROGRAM = """
 import asyncio, sys
@@ -41,10 +41,6 @@ def said(process: subprocess.Popen[str]) -> list[str]:
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return out.split()
-
-
-def engine(url: str) -> sa.Engine:
-    return sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
 
 
 def test_the_newest_revision_is_the_one_that_is_looked_for() -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from fluid_server.errors import StoreFailed
 from fluid_server.store import failures
 from fluid_server.store.address import MEMORY, is_sqlite, sqlite_file
 
@@ -148,7 +149,10 @@ class Database:
     @contextmanager
     def transaction(self, now: int, ttl: int, *, writes: bool) -> Generator[Transaction, None, None]:
         """All or nothing. Errors: StoreFailed."""
-        with translated(), self._engine.execution_options(writes=writes).begin() as connection:
+        options: dict[str, Any] = {"writes": writes}
+        if not writes and self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # queries that belong together see one state, as in SQLite
+        with translated(), self._engine.execution_options(**options).begin() as connection:
             yield Transaction(connection, now, ttl)
 
     def shrink(self) -> None:
@@ -189,21 +193,22 @@ def translated() -> Generator[None, None, None]:
     """Say the library's failures in our words; the log has its own."""
     try:
         yield
-    except DBAPIError as error:
-        logger.error("the database failed: %s", error.orig, exc_info=error)
-        raise failures.explain(error.orig) from error
     except (SQLAlchemyError, OSError, ImportError) as error:
-        logger.error("the database failed: %s", error, exc_info=error)
-        raise failures.explain(error) from error
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        failure = failures.explain(cause)
+        unknown = failure.code == StoreFailed.code
+        logger.error("The database failed: %s", cause, exc_info=error if unknown else None)
+        raise failure from error
 
 
 def _engine(url: str) -> Engine:
     # One thread uses it, so there is one connection; it is tried before it is used, since a server may restart.
-    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+    options["hide_parameters"] = True  # what people say is not to be in the log
     if not is_sqlite(url):
-        return _postgres(make_url(url), pool)
+        return _postgres(make_url(url), options)
     file = sqlite_file(url)
-    engine = sa.create_engine(URL.create("sqlite", database=str(_prepared(file)) if file else MEMORY), **pool)
+    engine = sa.create_engine(URL.create("sqlite", database=str(_prepared(file)) if file else MEMORY), **options)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -235,13 +240,13 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _postgres(url: URL, pool: Mapping[str, Any]) -> Engine:
+def _postgres(url: URL, options: Mapping[str, Any]) -> Engine:
     arguments = {
         "connect_timeout": CONNECT_TIMEOUT,
         "prepare_threshold": None,  # a pooler such as PgBouncer may sit between
         "application_name": "fluid-server",
     }
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), connect_args=arguments, **pool)
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), connect_args=arguments, **options)
     event.listen(engine, "connect", _set_up_postgres)
     return engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from fluid_server.errors import StoreFailed
-from fluid_server.store.db import version
+from fluid_server.store.db import HEAD, version
 
 if TYPE_CHECKING:
     from fluid_server.store.db import Link
 
+logger = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -30,6 +32,8 @@ def upgrade(connection: Link) -> None:
             "database with --database-url.",
             code="store_too_new",
         )
+    logger.info("The database's tables are brought up to date: from %s to %s", found or "none", HEAD)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of each step
     command.upgrade(settings, "head")
 
 

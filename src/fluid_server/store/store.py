@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -25,6 +26,26 @@ P = ParamSpec("P")
 SWEEP_EVERY = 600.0  # seconds
 SWEEPS_PER_LIMIT = 16  # so often is looked while as much is written as may be kept
 NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A database that cannot be reached: until then nobody else waits for it."""
+
+    until: float
+    message: str
+    code: str | None
+
+    @classmethod
+    def after(cls, error: StoreFailed) -> Away | None:
+        """What follows from a failure; nothing where the next request may fare better."""
+        if error.code != "store_unreachable" or error.retry_after is None:
+            return None
+        return cls(time.monotonic() + error.retry_after, error.message, error.code)
+
+    def failure(self) -> StoreFailed:
+        """The failure of those who ask meanwhile."""
+        return StoreFailed(self.message, code=self.code, retry_after=max(0.0, self.until - time.monotonic()))
 
 
 class Store:
@@ -45,6 +66,7 @@ class Store:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._database: Database | None = None
+        self._away: Away | None = None
         self._unswept = max_bytes  # bytes written since the last sweep: the first is due at first use
         self._due = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
@@ -190,10 +212,13 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _transact(self, work: Callable[[Transaction], T], writes: bool) -> tuple[T, int]:
+        if self._away is not None and time.monotonic() < self._away.until:
+            raise self._away.failure()
         try:
             with self._open().transaction(int(self._clock()), self._ttl, writes=writes) as tx:
                 return work(tx), tx.grown
         except StoreFailed as error:
+            self._away = Away.after(error)
             if error.retry_after is None:
                 self._shut()  # opened anew by the next request: somebody may have put it right
             raise

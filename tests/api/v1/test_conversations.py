@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItemList
-from openai.types.responses import EasyInputMessageParam
+from openai.types.responses import EasyInputMessageParam, ResponseReasoningItem
 
 from tests.front_door import error_of
 from tests.published import conforms, left_over
@@ -88,12 +88,13 @@ def test_reasoning_is_sealed_where_it_is_asked_for(client: openai.OpenAI, conver
     client.conversations.items.create(conversation, items=EVERY_KIND[2:3])
     (plain,) = client.conversations.items.list(conversation)
     (item,) = client.conversations.items.list(conversation, include=["reasoning.encrypted_content"])
-    assert plain.type == item.type == "reasoning"
+    assert isinstance(plain, ResponseReasoningItem)
+    assert isinstance(item, ResponseReasoningItem)
     assert plain.encrypted_content is None
     assert item.encrypted_content
-    again = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": item.encrypted_content}
-    (unsealed,) = client.conversations.items.create(conversation, items=[again]).data  # type: ignore[list-item]
-    assert unsealed.type == "reasoning"
+    again: Any = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": item.encrypted_content}
+    (unsealed,) = client.conversations.items.create(conversation, items=[again]).data
+    assert isinstance(unsealed, ResponseReasoningItem)
     assert unsealed.content == plain.content
 
 

@@ -28,6 +28,15 @@ READING = documented(InvalidRequest, Unauthorized, NotStored, StoreOff, StoreFai
 Oldest = Annotated[Paging, Depends(listing.oldest_first)]
 PAIR = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 MAX_PAIRS = 16
+LABELS = {
+    "name": "metadata",
+    "in": "query",
+    "required": False,
+    "style": "deepObject",
+    "explode": True,
+    "schema": {"type": "object", "maxProperties": MAX_PAIRS, "additionalProperties": {"type": "string"}},
+    "description": "only answers with these pairs in their metadata",
+}
 
 
 def _metadata(request: Request) -> dict[str, str]:
@@ -45,7 +54,10 @@ def _metadata(request: Request) -> dict[str, str]:
 
 
 @router.get(
-    "", response_model=CompletionList, responses=documented(InvalidRequest, Unauthorized, StoreOff, StoreFailed)
+    "",
+    response_model=CompletionList,
+    responses=documented(InvalidRequest, Unauthorized, StoreOff, StoreFailed),
+    openapi_extra={"parameters": [LABELS]},
 )
 async def list_completions(
     request: Request,

@@ -1,0 +1,145 @@
+"""What is asked and what must come of it: one case is one promise of the contract. Nothing here does anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+REFERENCE = re.compile(r"\$(\d)((?:\.\w+)+)")
+
+
+class Outcome(StrEnum):
+    """How a server took a request, the best first."""
+
+    HONOURED = "honoured"
+    BY_NAME = "refused by name"
+    OTHERWISE = "refused otherwise"
+    IGNORED = "ignored"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One HTTP request, its path below /v1.
+
+    The model under test is put into a body that says nothing of a model; ``named`` False leaves it out. ``raw`` is
+    sent as it stands, in place of a body. ``$0.id`` in a path or body stands for the field ``id`` of the answer to the
+    case's first request, ``$1.data.0.id`` for a field of a list in the second, ``$0.events.0.id`` for a field of an
+    event.
+    """
+
+    path: str
+    body: Mapping[str, Any] | None = None
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    named: bool = True
+
+    @property
+    def stream(self) -> bool:
+        """Whether events are asked for."""
+        return bool(self.body and self.body.get("stream") is True) or "stream=true" in self.path
+
+    def filled(self, model: str, answers: Sequence[Reply]) -> Ask:
+        """With the model, and with what earlier answers say. Errors: LookupError where they do not say it."""
+        body = self.body
+        if body is not None and self.named and "model" not in body:
+            body = {"model": model, **body}
+        path = _filled(self.path.replace("$model", model), answers)
+        return replace(self, path=path, body=_filled(body, answers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back. ``status`` 0: nothing did, and ``problem`` says why.
+
+    ``body`` is the JSON of an answer that is no stream; ``events`` the JSON of a stream's data, ``names`` what each
+    event is called (empty where it is not), ``done`` whether ``[DONE]`` ended it. ``problem`` is what no client could
+    read. ``seconds`` is how long all of it took.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    events: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+    done: bool = False
+    problem: str = ""
+    seconds: float = 0.0
+
+    @property
+    def success(self) -> bool:
+        """Whether the server says that it did what was asked."""
+        return 200 <= self.status < 300
+
+
+Check = Callable[[Sequence[Reply]], str]
+"""Empty where the answers (one for each request of the case) show that it was honoured, else what shows that not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How a request that cannot be right must be refused. ``code`` is OpenAI's, where clients look at it."""
+
+    status: int = 400
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One promise. ``fields`` are those that it is about: a refusal must name one of them.
+
+    With ``refusal`` the last request must be refused; without, it may be refused by the name of a field, or must be
+    honoured as ``check`` sees it. ``able``: it also takes a model that follows such a request; ``ours``: it is about
+    what OpenAI's contract does not have, and is not part of a score.
+    """
+
+    name: str
+    group: str
+    api: str
+    proves: str
+    asks: tuple[Ask, ...]
+    fields: tuple[str, ...] = ()
+    check: Check = lambda _: ""
+    refusal: Refusal | None = None
+    able: bool = False
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a case. ``reason`` says why it is not honoured, or how it was refused.
+
+    ``invalid`` is where answers differ from the published schemas, ``extras`` the fields that the official client does
+    not know.
+    """
+
+    name: str
+    outcome: Outcome
+    reason: str = ""
+    invalid: tuple[str, ...] = ()
+    extras: frozenset[str] = frozenset()
+    seconds: float = 0.0
+
+
+def _filled(value: Any, answers: Sequence[Reply]) -> Any:
+    if isinstance(value, str):
+        whole = REFERENCE.fullmatch(value)
+        return _found(whole, answers) if whole else REFERENCE.sub(lambda one: str(_found(one, answers)), value)
+    if isinstance(value, Mapping):
+        return {name: _filled(inside, answers) for name, inside in value.items()}
+    return [_filled(inside, answers) for inside in value] if isinstance(value, list) else value
+
+
+def _found(reference: re.Match[str], answers: Sequence[Reply]) -> Any:
+    answer = answers[int(reference[1])]
+    found: Any = {"events": list(answer.events)} if answer.events else answer.body
+    for step in reference[2][1:].split("."):
+        try:
+            found = found[int(step)] if isinstance(found, list) else found[step]
+        except (LookupError, TypeError, ValueError):
+            raise LookupError(f"an answer has no {reference[2][1:]}") from None
+    return found
