@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fluid_server.api.responses_stream import Narrator, Wire
-from fluid_server.errors import FluidError, InvalidRequest, QueueFull, WorkerDied
+from fluid_server.errors import FluidError, InvalidRequest, QueueFull, StoreFailed, WorkerDied
 from fluid_server.types import ChoiceEnd, Done, Event, ReasoningPiece, TextPiece, TokenLogprob, ToolPiece, Usage
 
 HEAD = {"id": "resp_1", "status": "in_progress", "output": []}
@@ -145,3 +145,11 @@ def test_a_cancelled_response_keeps_what_was_said() -> None:
     (last,) = narrator.cancelled()
     assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
     assert texts(narrator.response) == ["m Hel"]
+
+
+def test_a_response_that_ended_well_can_fail_still() -> None:
+    narrator = Narrator(HEAD)
+    narrator.take([TextPiece(0, "Hello"), ChoiceEnd(0, "stop"), Done(Usage())])
+    *_, last = narrator.failed(StoreFailed("It could not be kept."))
+    assert (last["response"]["status"], last["response"]["completed_at"]) == ("failed", None)
+    assert texts(last["response"]) == ["m Hello"]

@@ -57,6 +57,7 @@ PARTS = frozenset({"input_text", "output_text", "summary_text", "reasoning_text"
 ITEMS = frozenset({"message", "function_call", "custom_tool_call", "call_output", "reasoning", "item_reference"})
 # What tells the members of a union apart, by the field that holds them: pydantic puts it into an error's place.
 TAGS: dict[str, frozenset[str]] = {
+    "conversation": frozenset({"ConversationId"}),
     "content": frozenset({"text", "refusal", "image_url", "input_audio", "file", "video_url"}) | PARTS,
     "format": frozenset({"text", "json_object", "json_schema", "grammar"}),
     "input": ITEMS,

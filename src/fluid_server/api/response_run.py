@@ -181,6 +181,12 @@ class Run:
         """The response as it stands."""
         return self._narrator.response
 
+    async def prepared(self) -> Run:
+        """Itself, once it is known that it can be kept where it is to be. Errors: StoreFailed."""
+        if self._keeps is not None:
+            await self._keeps.ready()
+        return self
+
     async def events(self) -> AsyncGenerator[list[Wire], None]:
         """What is told of it, in batches; the last one once it is kept. Errors: why there is no answer."""
         told = self._narrator.created()

@@ -75,6 +75,10 @@ class Store:
         """Begin to sweep in the background: what has expired goes, then the longest unused while too much is kept."""
         self._sweeper = asyncio.create_task(self._keep_sweeping(), name="store-sweeper")
 
+    async def ready(self) -> None:
+        """Open the database, so that a failure is told before anything is done for what is to be kept."""
+        await self._read(lambda _: None)
+
     async def close(self) -> None:
         """End the sweeping and close the database. What was begun is finished."""
         if self._sweeper is not None:

@@ -216,6 +216,25 @@ def test_a_function_is_called_and_its_result_answered_from(
     assert second.output_text == "The weather in Rome is sunny with 21 degrees."
 
 
+@pytest.mark.parametrize("model", ENGINES)
+@pytest.mark.parametrize(
+    ("choice", "kind"),
+    [
+        ({"type": "function", "name": "get_weather"}, "function_call"),
+        ({"type": "custom", "name": "sql"}, "custom_tool_call"),
+        ({"type": "allowed_tools", "mode": "required", "tools": [WEATHER]}, "function_call"),
+    ],
+    ids=str,
+)
+def test_a_tool_that_must_be_called_is_called(
+    client: openai.OpenAI, model: str, choice: dict[str, Any], kind: str
+) -> None:
+    fields: Any = {"tools": [WEATHER, CUSTOM], "tool_choice": choice, "parallel_tool_calls": False}
+    response = answered(client, model, "Hello", max_output_tokens=200, **fields)
+    assert response.output[0].type == kind
+    assert response.to_dict()["tool_choice"] == choice
+
+
 def test_a_custom_tool_gets_its_input_as_text(client: openai.OpenAI) -> None:
     question = says("sql", json.dumps({"input": 'SELECT "é"\n'}))
     (call,) = answered(client, ECHO, question, tools=[CUSTOM]).output
@@ -271,6 +290,7 @@ def test_a_tool_that_is_wrong_is_named(http: httpx.Client, fields: dict[str, Any
         ({"stream_options": {"include_obfuscation": False}}, "stream_options"),
         ({"background": True, "store": False}, "background"),
         ({"previous_response_id": "a", "conversation": "b"}, "previous_response_id"),
+        ({"conversation": {"name": "b"}}, "conversation.id"),
         ({"include": ["nothing"]}, "include[0]"),
         ({"reasoning": {"summary": "detailed"}}, "reasoning.summary"),
         ({"reasoning": {"generate_summary": "concise"}}, "reasoning.generate_summary"),

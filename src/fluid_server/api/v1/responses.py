@@ -75,7 +75,7 @@ async def create_response(
 ) -> Any:
     """Answer a text, a list of items or what is stored: whole, as typed server-sent events, or in the background."""
     visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
-    run = Run(body, await context_of(body, store), manager, visitor, store)
+    run = await Run(body, await context_of(body, store), manager, visitor, store).prepared()
     if body.background:
         recording = await background.begin(run)
         return await _watched(request, recording, None, config) if body.stream else run.response
