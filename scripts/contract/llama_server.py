@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def serve(file: Path) -> None:
     """Load a model and listen on a free loopback port. All else is as llama-server has it by default."""
-    import xllamacpp
-
-    chosen: Any = xllamacpp.CommonParams()
+    xllamacpp: Any = import_module("xllamacpp")
+    chosen = xllamacpp.CommonParams()
     chosen.model.path = str(file)
     chosen.model_alias = {file.stem}
     chosen.n_parallel = 4  # as the program llama-server has it; the wheel has 1
@@ -33,7 +33,7 @@ def serve(file: Path) -> None:
 
 
 @contextmanager
-def running(file: Path) -> Iterator[tuple[str, str]]:
+def running(file: Path) -> Generator[tuple[str, str]]:
     """A server in a process of its own: its base URL and what to call it. Errors: OSError where it does not start."""
     command = [sys.executable, "-m", "scripts.contract.llama_server", str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:

@@ -28,7 +28,7 @@ first, so they say the same whatever the model is.
 | Outcome | What it means |
 | --- | --- |
 | honoured | the answer shows that the field did its work |
-| refused | refused by name: 400 in OpenAI's shape, with a code and the field in `param`; of a request that cannot be right, or of what the server does not have |
+| refused | by name: 400 in OpenAI's shape, with a code and the field in `param` (404 and the like where right) |
 | *refused otherwise* | a failure of another shape or status, or that does not name the field |
 | **ignored** | a success whose answer shows that the field did nothing, or a wrong request that was taken |
 | **broken** | an error of the server, an answer that the official client cannot read, or none |
@@ -108,9 +108,8 @@ def _forms(results: Sequence[Result]) -> str:
         lines.append(f"- {result.title}: {whole}, by the types of the `openai` package and the published schemas.")
     extras = sorted(set().union(*(one.extras for result in results if _ours(result) for one in result.verdicts)))
     if extras:
-        lines.append(
-            "\nFields of this server's answers that OpenAI's have not: " + ", ".join(f"`{one}`" for one in extras) + "."
-        )
+        named = ", ".join(f"`{one}`" for one in extras)
+        lines.append(f"\nFields of this server's answers that OpenAI's have not: {named}.")
     return "\n".join([*lines, ""])
 
 
@@ -130,7 +129,8 @@ def _refused(result: Result, cases: Sequence[Case]) -> str:
     """What is right to ask, and not served."""
     right = {case.name for case in cases if case.refusal is None}
     rows = [[one.name, one.reason] for one in result.verdicts if one.name in right and one.outcome == Outcome.BY_NAME]
-    title = f"## What is refused by name\n\nRequests that OpenAI would take, and {result.title} with its model does not:\n\n"
+    what = f"Requests that OpenAI would take, and {result.title} with its model does not:"
+    title = f"## What is refused by name\n\n{what}\n\n"
     return title + _grid(["Case", "What it says"], rows) if rows else ""
 
 

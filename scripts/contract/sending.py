@@ -83,6 +83,7 @@ def read(ask: Ask, status: int, headers: Mapping[str, str], content: bytes, seco
     """An answer's bytes as a reply. Pure."""
     events_came = headers.get("content-type", "").startswith("text/event-stream")
     reading = _events if events_came else _object
+    found: dict[str, Any]
     try:
         found = reading(content.decode("utf-8"))
     except ValueError as error:

@@ -33,7 +33,7 @@ class Screen:
 
     def verdict(self, number: int, total: int, verdict: Verdict) -> None:
         """One case is done."""
-        if self._brief and verdict.outcome in RIGHT and not verdict.invalid:
+        if self._brief and verdict.outcome in RIGHT:
             return
         line = Text.assemble(
             (f"{number:>4}/{total} ", "dim"),
@@ -42,8 +42,8 @@ class Screen:
             (f"  {verdict.seconds:.1f} s", "dim"),
         )
         self._console.print(line, soft_wrap=True)
-        notes = (verdict.reason if verdict.outcome != Outcome.BY_NAME else "", *verdict.invalid)
-        for note in filter(None, notes):
+        reason = verdict.reason if verdict.outcome != Outcome.BY_NAME else ""
+        for note in filter(None, (reason, *(verdict.invalid if not self._brief else ()))):
             self._console.print(Text(f"          {note}", style="dim"), soft_wrap=True)
 
     def scores(self, results: Sequence[Result], cases: Sequence[Case]) -> None:
