@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fluid_server.errors import InvalidRequest
-from fluid_server.runtimes.llamacpp_grammar import leaves, obeyed, probe, to_lark
+from fluid_server.runtimes.llamacpp_grammar import counts, leaves, obeyed, probe, to_lark
 from fluid_server.runtimes.llamacpp_refusals import refusal
 from fluid_server.shapes import AnyText, Choice, Const, Grammar, JSONSchema, Regex, Sequence, Shape, Tag, Tagged
 from fluid_server.types import Sampling
@@ -195,3 +195,8 @@ def test_large_schemas_are_taken(desk: Desk) -> None:
     assert heard.text.startswith("{")
     listed = desk.ask(shape=JSONSchema({"enum": [f"value {number}" for number in range(1000)]}))
     assert json.loads(listed.text).startswith("value ")
+
+
+def test_counts_are_written_as_llguidance_reads_them() -> None:
+    lark = 'start: "~ 3" /~ 4/ A ~ 1..2 B~3 // ~ 5\nC: /a/ & ~/b/'
+    assert counts(lark) == 'start: "~ 3" /~ 4/ A{1,2} B{3} // ~ 5\nC: /a/ & ~/b/'

@@ -216,11 +216,17 @@ def explain(problems: Sequence[Any]) -> InvalidRequest:
 
 
 def _telling(problems: Sequence[Any]) -> Any:
-    """Of a union's problems (no string, and no list because of its third element) the one that went deepest."""
+    """Of a union's problems (no string, and no list because of its third element) the one that went deepest.
+
+    Where several members went into the value, nobody knows which was meant: then it is the first one's.
+    """
     first = problems[0]["loc"]
-    depth = 4 if len(first) > 2 and isinstance(first[2], int) else 2  # of an item of a list, or of a field
-    same_field = [one for one in problems if one["loc"][:depth] == first[:depth]]
-    return max(same_field, key=lambda one: len(one["loc"]))
+    if len(first) > 2 and isinstance(first[2], int):
+        same_item = [one for one in problems if one["loc"][:4] == first[:4]]
+        return max(same_item, key=lambda one: len(one["loc"]))
+    same_field = [one for one in problems if one["loc"][:2] == first[:2]]
+    entered = {one["loc"][2] for one in same_field if len(one["loc"]) > 3}
+    return max(same_field, key=lambda one: len(one["loc"])) if len(entered) == 1 else problems[0]
 
 
 def field_name(location: Sequence[str | int]) -> str | None:

@@ -8,6 +8,7 @@ have no bound for numbers, and differ in what they take.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,12 +47,29 @@ class _Rule:
 
 _Item = _Regular | _Rule
 
+# A text, an expression and a comment are passed over as they are; a count is what is written anew.
+_COUNTED = re.compile(
+    r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/(?:\\.|[^/\\\n])+/|\s*~\s*(?P<least>\d+)(?:\s*\.\.\s*(?P<most>\d+))?'
+)
+
 
 def to_lark(shape: Shape, split: Split) -> str:
     """The grammar of a shape. Errors: InvalidRequest where an EBNF grammar in it cannot be read."""
     writer = _Writer(split)
     body = writer.joined(writer.items(shape))
     return "\n".join([f"{HEADER}start: main", f"main: {body}", *writer.rules, ""])
+
+
+def counts(lark: str) -> str:
+    """A user's Lark with its counts, ``item ~ 1..2``, as llguidance writes them: ``item{1,2}``."""
+    return _COUNTED.sub(_count, lark)
+
+
+def _count(found: re.Match[str]) -> str:
+    least, most = found["least"], found["most"]
+    if least is None:
+        return found[0]  # a text, an expression or a comment: none of it is a count
+    return f"{{{least},{most}}}" if most else f"{{{least}}}"
 
 
 def probe(lark: str) -> str:
@@ -101,7 +119,7 @@ class _Writer:
             case Grammar(definition=definition, syntax=syntax):
                 check_length(definition)
                 lark = syntax == "lark"
-                items = [self._named(f"%lark {{\n{definition}\n}}") if lark else self._lowered(definition)]
+                items = [self._named(f"%lark {{\n{counts(definition)}\n}}") if lark else self._lowered(definition)]
             case shapes.Sequence(parts=parts):
                 items = [item for part in parts for item in self.items(part)]
             case Choice(options=options):
