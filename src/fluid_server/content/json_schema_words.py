@@ -38,7 +38,6 @@ _CLOCK = r"T(\d{1,4}H(\d{1,4}M(\d{1,4}S)?)?|\d{1,4}M(\d{1,4}S)?|\d{1,4}S)"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9\-]{0,30}[A-Za-z0-9])?"
 _BYTE = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _GROUP = "[0-9a-fA-F]{1,4}"
-_PATH = r"A-Za-z0-9\-._~!$&'()*+,;=:@/"
 FORMATS: Mapping[str, str] = {
     "date": _DATE,
     "time": _TIME,
@@ -53,8 +52,6 @@ FORMATS: Mapping[str, str] = {
         + [f"({_GROUP}:){{{n}}}:({_GROUP}(:{_GROUP}){{0,{5 - n}}})?" for n in range(1, 6)]
     ),
     "uuid": "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "uri": rf"[A-Za-z][A-Za-z0-9+.\-]{{0,20}}://({_LABEL}\.){{0,4}}{_LABEL}(:\d{{1,4}})?(/[{_PATH}]{{0,256}})?"
-    rf"(\?[{_PATH}?]{{0,256}})?(#[{_PATH}?]{{0,128}})?",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -19,23 +20,15 @@ from fluid_server.runtimes.openvino_engines import (
     tensor,
 )
 from fluid_server.runtimes.openvino_grammar import SHAPE_PARAM
+from fluid_server.runtimes.openvino_prefixes import PrefixGuard
 from fluid_server.runtimes.openvino_shared import kv_cache_bytes, properties
 from fluid_server.runtimes.openvino_validator import PATIENCE, GrammarCompiler
 from fluid_server.runtimes.text_plan import Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 BLOCK_TOKENS = 32  # tokens in one KV block on CPU; other devices use smaller ones, so this errs on the safe side
+SMALLEST_BLOCK = 16  # on other devices
 PREFILL_CHUNK = 256  # tokens of prompts in one step: a longer step would stall everybody who is generating
-
-
-def prefix_caching_is_safe(options: RuntimeOptions) -> bool:
-    """Only where one sequence runs at a time.
-
-    OpenVINO GenAI 2026.4.1 hands a cached block that is filled in part to several running sequences at once and
-    lets them all write into it: they then answer each other's questions. Measured: after a sequence that ends at
-    the common beginning of 16 prompts, 15 of the 16 answers are another one's; without the cache, none.
-    """
-    return options.parallel == 1
 
 
 @dataclass(slots=True)
@@ -58,20 +51,27 @@ class Batching(Engine):
         self.context_length, tokens, note = kv_tokens(options, spec, per_token)
         self.notes = (note,) if note else ()
         scheduler = genai.SchedulerConfig()
-        scheduler.enable_prefix_caching = prefix_caching_is_safe(options)
+        # A sequence that the engine preempts would compute its prompt anew, in parts, unknown to the guard.
+        fits = per_token is None or tokens >= self.context_length * options.parallel
+        scheduler.enable_prefix_caching = fits or options.parallel == 1
         scheduler.dynamic_split_fuse = True
         scheduler.max_num_batched_tokens = PREFILL_CHUNK
         if per_token is not None:
             # One block more for each sequence: the last block of one is never shared with another.
-            scheduler.num_kv_blocks = math.ceil(tokens / BLOCK_TOKENS) + options.parallel
+            scheduler.num_kv_blocks = math.ceil(tokens / BLOCK_TOKENS) + 2 * options.parallel
         self._pipeline = genai.ContinuousBatchingPipeline(
             str(spec.path), scheduler, options.device, properties(options)
         )
         self._grammars = GrammarCompiler(genai, self.tokenizer, spec.path / "openvino_model.xml")
         self._eos = end_tokens(self._pipeline.get_config())
+        self._guard = _guard(scheduler, options.device) if scheduler.enable_prefix_caching else None
         self._handles: dict[int, Any] = {}
+        self._held: dict[int, tuple[list[int], Any]] = {}
+        self._abandoned: dict[int, Any] = {}
+        self._cached: dict[int, int] = {}
         self._with_logprobs: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
+        self._cancelled = 0
 
     @property
     def tokenizer(self) -> Any:
@@ -84,29 +84,85 @@ class Batching(Engine):
         if plan.logprobs is not None:
             self._with_logprobs.add(sequence)
         if plan.shape is None:
-            self._submit(sequence, prompt, config)
+            self._submit_in_turn(sequence, prompt, config)
             return
         grammar = self._grammars.compile(plan.shape)
         self._waiting[sequence] = _Waiting(prompt, config, grammar, time.monotonic() + PATIENCE)
 
     def step(self) -> list[Output]:
         outputs = self._submit_compiled() if self._waiting else []
+        outputs += self._submit_held() if self._held else []
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
-        self.leaving = 0
-        read = (self._read(sequence, handle) for sequence, handle in self._handles.items())
+        self._cancelled = 0
+        read = [self._read(sequence, handle) for sequence, handle in self._handles.items()]
+        self._let_go_of_abandoned()
         return outputs + [output for output in read if output is not None]
 
+    @property
+    def leaving(self) -> int:
+        """Sequences that were released and whose blocks the engine has not freed yet."""
+        return self._cancelled + len(self._abandoned)
+
     def release(self, sequence: int) -> None:
-        """Blocks are freed by the next step; where nobody is left to need one, it is made here."""
+        """Blocks are freed by the next step; where nobody is left to need one, it is made here.
+
+        A sequence whose prompt is still being computed goes on to its end first: see openvino_prefixes.
+        """
         self._with_logprobs.discard(sequence)
-        if self._waiting.pop(sequence, None) is not None or sequence not in self._handles:
+        self._waiting.pop(sequence, None)
+        self._held.pop(sequence, None)
+        self._cached.pop(sequence, None)
+        if (handle := self._handles.pop(sequence, None)) is None:
             return
-        self._handles.pop(sequence).cancel()
-        if self._handles:
-            self.leaving += 1
+        if self._guard is not None and self._guard.is_young(sequence) and not _has_ended(self._genai, handle):
+            self._abandoned[sequence] = handle
+        else:
+            self._cancel(sequence, handle)
+
+    def _cancel(self, sequence: int, handle: Any) -> None:
+        handle.cancel()
+        if self._guard is not None:
+            self._guard.end(sequence)
+        if self._handles or self._abandoned:
+            self._cancelled += 1
         elif self._pipeline.has_non_finished_requests():
             self._pipeline.step()
+
+    # --- prefixes ----------------------------------------------------------------------------------------
+
+    def _submit_in_turn(self, sequence: int, prompt: list[int], config: Any) -> None:
+        if self._guard is not None and (self._held or not self._guard.may_start(prompt)):
+            self._held[sequence] = prompt, config
+        else:
+            self._submit(sequence, prompt, config)
+
+    def _submit_held(self) -> list[Output]:
+        """Those that waited for another's prompt to be computed, as far as they may go on now."""
+        outputs = []
+        for sequence, (prompt, config) in list(self._held.items()):
+            assert self._guard is not None
+            if not self._guard.may_start(prompt):
+                continue
+            del self._held[sequence]
+            try:
+                self._submit(sequence, prompt, config)
+            except (RuntimeError, ValueError, OverflowError) as error:
+                failure = EngineFailed(f"OpenVINO refused the request: {plain_reason(error)}")
+                outputs.append(Output(sequence, error=failure))
+        return outputs
+
+    def _submit(self, sequence: int, prompt: list[int], config: Any) -> None:
+        self._handles[sequence] = self._pipeline.add_request(sequence, tensor(prompt), config)
+        if self._guard is not None:
+            self._cached[sequence] = self._guard.start(sequence, prompt)
+
+    def _let_go_of_abandoned(self) -> None:
+        for sequence, handle in list(self._abandoned.items()):
+            assert self._guard is not None
+            self._guard.grow(sequence, [one for part in _parts(handle) for one in part.generated_ids])
+            if not self._guard.is_young(sequence) or _has_ended(self._genai, handle):
+                self._cancel(sequence, self._abandoned.pop(sequence))
 
     # --- grammars ----------------------------------------------------------------------------------------
 
@@ -128,7 +184,7 @@ class Batching(Engine):
             return _too_slow(one) if time.monotonic() > one.deadline else None
         try:
             one.config.structured_output_config = one.grammar.result()
-            self._submit(sequence, one.prompt, one.config)
+            self._submit_in_turn(sequence, one.prompt, one.config)
         except FluidError as error:
             return error
         except (RuntimeError, ValueError, OverflowError) as error:
@@ -136,18 +192,16 @@ class Batching(Engine):
         del self._waiting[sequence]
         return None
 
-    def _submit(self, sequence: int, prompt: list[int], config: Any) -> None:
-        self._handles[sequence] = self._pipeline.add_request(sequence, tensor(prompt), config)
-
     # --- what a step brought -----------------------------------------------------------------------------
 
     def _read(self, sequence: int, handle: Any) -> Output | None:
-        output = Output(sequence)
-        while handle.can_read():  # read() with nothing queued would block for ever with the GIL held
-            for part in handle.read().values():
-                output.ids += part.generated_ids
-                output.logprobs += part.generated_log_probs
-                output.finish = _finish(self._genai, part.finish_reason) or output.finish
+        output = Output(sequence, cached=self._cached.get(sequence, 0))
+        for part in _parts(handle):
+            output.ids += part.generated_ids
+            output.logprobs += part.generated_log_probs
+            output.finish = _finish(self._genai, part.finish_reason) or output.finish
+        if self._guard is not None:
+            self._guard.grow(sequence, output.ids)
         output.count = len(output.ids)
         if output.finish is None and handle.get_status() == self._genai.GenerationStatus.IGNORED:
             output.error = _cache_full()
@@ -155,6 +209,21 @@ class Batching(Engine):
             output.ids.pop()  # it was generated and is counted, but it is no text
         output.logprobs = output.logprobs[: len(output.ids)] if sequence in self._with_logprobs else []
         return output if output.count or output.finish or output.error else None
+
+
+def _guard(scheduler: Any, device: str) -> PrefixGuard:
+    block = BLOCK_TOKENS if device == "CPU" else SMALLEST_BLOCK
+    return PrefixGuard(block, scheduler.num_kv_blocks or None)
+
+
+def _parts(handle: Any) -> Iterator[Any]:
+    """All that waits to be read; read() with nothing queued would block for ever with the GIL held."""
+    while handle.can_read():
+        yield from handle.read().values()
+
+
+def _has_ended(genai: Any, handle: Any) -> bool:
+    return bool(handle.get_status() != genai.GenerationStatus.RUNNING)
 
 
 def _too_slow(one: _Waiting) -> FluidError:

@@ -36,7 +36,6 @@ class Engine(ABC):
     parallel: int
     context_length: int
     notes: tuple[str, ...] = ()
-    leaving: int = 0
 
     @abstractmethod
     def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None: ...
@@ -45,6 +44,11 @@ class Engine(ABC):
     @abstractmethod
     def tokenizer(self) -> Any:
         """OpenVINO's own tokenizer of the model."""
+
+    @property
+    def leaving(self) -> int:
+        """Sequences that were released and that the engine has not let go of yet."""
+        return 0
 
     @abstractmethod
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None: ...
