@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fluid_server.content.regex import ANY_CHARACTER, Ranges, without
 
@@ -93,8 +93,54 @@ def star(units: Sequence[str]) -> str:
 
 def character_class(ranges: Ranges) -> str:
     """One character out of these ranges."""
-    parts = [_in_class(low) if low == high else f"{_in_class(low)}-{_in_class(high)}" for low, high in ranges]
+    parts = [_in_class(low) if low == high else f"{_in_class(low)}-{_in_class(high)}" for low, high in _joined(ranges)]
     return "[" + "".join(parts) + "]"
+
+
+def class_units(ranges: Ranges) -> list[str]:
+    """One character out of these ranges, as units that may be repeated.
+
+    xgrammar 2026.4.1 forbids everything after the first byte of a character if a repeated class ends among those that
+    begin with this byte: all tokens are then equally likely, and nothing is enforced any more. So what a class has of
+    such characters is a unit of its own.
+    """
+    pieces = [piece for low, high in _joined(ranges) for piece in _cut(low, high)]
+    whole = tuple((low, high) for low, high, is_whole in pieces if is_whole)
+    parts = [((low, high),) for low, high, is_whole in pieces if not is_whole]
+    return [character_class(unit) for unit in (whole, *parts) if unit]
+
+
+def _cut(low: int, high: int) -> Iterator[tuple[int, int, bool]]:
+    """A range, cut where it takes only some of the characters with one first byte; and whether a piece takes all."""
+    first, last = _same_lead(low), _same_lead(high)
+    begins, ends = low == first[0], high == last[1]
+    if first == last:
+        yield low, high, begins and ends
+        return
+    if not begins:
+        yield low, first[1], False
+    if (start := low if begins else first[1] + 1) <= (end := high if ends else last[0] - 1):
+        yield start, end, True
+    if not ends:
+        yield last[0], high, False
+
+
+def _joined(ranges: Ranges) -> Ranges:
+    """Without the gap for surrogates, which are no characters: no text has one."""
+    found: list[tuple[int, int]] = []
+    for low, high in ranges:
+        start = found.pop()[0] if found and (found[-1][1], low) == (0xD7FF, 0xE000) else low
+        found.append((start, high))
+    return tuple(found)
+
+
+def _same_lead(code: int) -> tuple[int, int]:
+    """The characters whose UTF-8 begins with the same byte, where at least two follow it; else this one alone."""
+    if code < 0x800:
+        return code, code
+    if code < 0x10000:
+        return max(0x800, code & ~0xFFF), code | 0xFFF
+    return max(0x10000, code & ~0x3FFFF), min(0x10FFFF, code | 0x3FFFF)
 
 
 def _in_class(code: int) -> str:

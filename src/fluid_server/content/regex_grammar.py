@@ -10,6 +10,7 @@ from fluid_server.content.ebnf import (
     PLAIN,
     Rules,
     character_class,
+    class_units,
     counted,
     literal,
     one_of,
@@ -31,7 +32,7 @@ def regex_grammar(branches: tuple[Branch, ...]) -> str:
 
 def regex_text(rules: Rules, branches: tuple[Branch, ...]) -> str:
     """Plain text that the expression matches as a whole."""
-    return one_of([_written(rules, branch.body, lambda ranges: [character_class(ranges)]) for branch in branches])
+    return one_of([_written(rules, branch.body, class_units) for branch in branches])
 
 
 def regex_in_json(rules: Rules, branches: tuple[Branch, ...]) -> str:
@@ -54,7 +55,7 @@ def _json_character(ranges: Ranges) -> list[str]:
     """The ways to write a character of these into a JSON string: escaped where it must be."""
     units = [literal(escape) for code, escape in ESCAPED.items() if _has(ranges, code)]
     if plain := without(ranges, NOT_PLAIN):
-        units.insert(0, character_class(plain))
+        units = [*class_units(plain), *units]
     return units or [literal(f"\\u{code:04x}") for code in range(0x20) if _has(ranges, code)]
 
 
