@@ -68,7 +68,6 @@ class Batching(Engine):
         self._handles: dict[int, Any] = {}
         self._held: dict[int, tuple[list[int], Any]] = {}
         self._abandoned: dict[int, Any] = {}
-        self._cached: dict[int, int] = {}
         self._with_logprobs: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
         self._cancelled = 0
@@ -92,6 +91,8 @@ class Batching(Engine):
     def step(self) -> list[Output]:
         outputs = self._submit_compiled() if self._waiting else []
         outputs += self._submit_held() if self._held else []
+        if self._guard is not None:
+            self._guard.step()
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         self._cancelled = 0
@@ -112,13 +113,15 @@ class Batching(Engine):
         self._with_logprobs.discard(sequence)
         self._waiting.pop(sequence, None)
         self._held.pop(sequence, None)
-        self._cached.pop(sequence, None)
         if (handle := self._handles.pop(sequence, None)) is None:
             return
         if self._guard is not None and self._guard.is_young(sequence) and not _has_ended(self._genai, handle):
             self._abandoned[sequence] = handle
         else:
             self._cancel(sequence, handle)
+
+    def close(self) -> None:
+        self._grammars.close()
 
     def _cancel(self, sequence: int, handle: Any) -> None:
         handle.cancel()
@@ -155,7 +158,7 @@ class Batching(Engine):
     def _submit(self, sequence: int, prompt: list[int], config: Any) -> None:
         self._handles[sequence] = self._pipeline.add_request(sequence, tensor(prompt), config)
         if self._guard is not None:
-            self._cached[sequence] = self._guard.start(sequence, prompt)
+            self._guard.start(sequence, prompt)
 
     def _let_go_of_abandoned(self) -> None:
         for sequence, handle in list(self._abandoned.items()):
@@ -195,13 +198,14 @@ class Batching(Engine):
     # --- what a step brought -----------------------------------------------------------------------------
 
     def _read(self, sequence: int, handle: Any) -> Output | None:
-        output = Output(sequence, cached=self._cached.get(sequence, 0))
+        output = Output(sequence)
         for part in _parts(handle):
             output.ids += part.generated_ids
             output.logprobs += part.generated_log_probs
             output.finish = _finish(self._genai, part.finish_reason) or output.finish
         if self._guard is not None:
             self._guard.grow(sequence, output.ids)
+            output.cached = self._guard.cached(sequence) if output.ids else 0
         output.count = len(output.ids)
         if output.finish is None and handle.get_status() == self._genai.GenerationStatus.IGNORED:
             output.error = _cache_full()
@@ -213,7 +217,7 @@ class Batching(Engine):
 
 def _guard(scheduler: Any, device: str) -> PrefixGuard:
     block = BLOCK_TOKENS if device == "CPU" else SMALLEST_BLOCK
-    return PrefixGuard(block, scheduler.num_kv_blocks or None)
+    return PrefixGuard(block, scheduler.num_kv_blocks or None, PREFILL_CHUNK)
 
 
 def _parts(handle: Any) -> Iterator[Any]:

@@ -59,6 +59,9 @@ class Engine(ABC):
     @abstractmethod
     def release(self, sequence: int) -> None: ...
 
+    @abstractmethod
+    def close(self) -> None: ...
+
     def bytes_of(self, token: int) -> bytes:
         """What a token adds to the text; a character's bytes may be spread over several tokens."""
         return self._bytes.get(token, b"")

@@ -79,6 +79,10 @@ class OpenVINOLLMRuntime(TextRuntime):
         del self._decoders[sequence]
         self._engine.release(sequence)
 
+    def close(self) -> None:
+        """Wait for nothing: the process ends after this."""
+        self._engine.close()
+
     def _piece(self, output: Output) -> Piece:
         decoder = self._decoders[output.sequence]
         piece = Piece(output.sequence, tokens=output.count, finish=output.finish, error=output.error)

@@ -18,7 +18,7 @@ that is on and no such waiting: of 16 prompts with a common beginning 15 got ano
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 GROWN = 2  # generated tokens: with the second, the engine has appended the first
 MOST_SHORT = 4096  # prompts that are remembered for being shorter than a block
@@ -27,7 +27,9 @@ MOST_SHORT = 4096  # prompts that are remembered for being shorter than a block
 @dataclass(slots=True)
 class _Running:
     prompt: int
-    tokens: list[int] = field(default_factory=list)
+    tokens: list[int]
+    certain: int
+    steps: int = 0
 
     @property
     def young(self) -> bool:
@@ -35,10 +37,15 @@ class _Running:
 
 
 class PrefixGuard:
-    """The tokens of all running sequences. ``block``: tokens in one block, or fewer; ``blocks``: in the whole cache."""
+    """The tokens of all running sequences.
 
-    def __init__(self, block: int, blocks: int | None) -> None:
+    ``block``: tokens in one block, or fewer. ``blocks``: how many the cache has; None where it grows. ``chunk``: the
+    most tokens that one step computes.
+    """
+
+    def __init__(self, block: int, blocks: int | None, chunk: int) -> None:
         self._block = block
+        self._chunk = chunk
         self._running: dict[int, _Running] = {}
         self._short: set[tuple[int, ...]] = set()
         self._certain = _Certain(block, blocks)
@@ -47,13 +54,25 @@ class PrefixGuard:
         """Whether this prompt can share no block with a sequence that still writes into it."""
         return not any(self._could_mix(run, prompt) for run in self._running.values())
 
-    def start(self, sequence: int, prompt: Sequence[int]) -> int:
-        """Take a sequence in. How many tokens of its prompt are certainly not computed again."""
-        cached = self._certain.reused(prompt)
-        self._running[sequence] = _Running(len(prompt), list(prompt))
+    def start(self, sequence: int, prompt: Sequence[int]) -> None:
+        """Take a sequence in."""
+        self._running[sequence] = _Running(len(prompt), list(prompt), self._certain.reused(prompt))
         if len(prompt) < self._block and len(self._short) <= MOST_SHORT:
             self._short.add(tuple(prompt))
-        return cached
+
+    def step(self) -> None:
+        """The engine is about to compute its next chunk."""
+        for run in self._running.values():
+            run.steps += 1
+
+    def cached(self, sequence: int) -> int:
+        """How many tokens of a prompt, all of which has been computed just now, were certainly not computed again.
+
+        The engine does not tell. What it cannot have computed in the steps it took, it had; and until blocks had to
+        be given away, it had all that was ever computed. It may have had more.
+        """
+        run = self._running[sequence]
+        return max(run.certain, run.prompt - run.steps * self._chunk)
 
     def grow(self, sequence: int, ids: Sequence[int]) -> None:
         """These were generated."""

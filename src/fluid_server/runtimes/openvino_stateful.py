@@ -89,6 +89,9 @@ class Stateful(Engine):
             self._thread.join()
             self._thread = None
 
+    def close(self) -> None:
+        self._grammars.close()
+
     def _end(self, sequence: int, ids: list[int], plan: Plan) -> Output:
         ended = bool(set(ids[-1:]) & self._eos) and not plan.ignore_eos
         return Output(sequence, finish="length" if len(ids) >= plan.max_tokens and not ended else "stop")

@@ -44,6 +44,10 @@ class GrammarCompiler:
         config = self._genai.StructuredOutputConfig(structural_tags_config=structural_tag(shape))
         return self._thread.submit(self._check, config)
 
+    def close(self) -> None:
+        """Compile nothing more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def _check(self, config: Any) -> Any:
         import numpy as np
         import openvino
