@@ -23,7 +23,8 @@ from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, TokenLogprob, Usage
 
 router = APIRouter(tags=["completions"])
-OUR_NAMES = {"response_format": "structured_outputs"}  # the only field here that can ask for a form
+# The only field here that can ask for a form, and how many alternatives are asked for.
+OUR_NAMES = {"response_format": "structured_outputs", "top_logprobs": "logprobs"}
 
 
 @router.post("/completions", response_model=TextCompletion, responses=documented() | sse.described())
