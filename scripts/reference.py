@@ -277,7 +277,8 @@ def _reached(names: Iterable[str], types: Mapping[str, Json]) -> set[str]:
 
 def _responses(responses: Json) -> Iterator[tuple[str, ...]]:
     for status, response in responses.items():
-        kinds = [_kind(media["schema"]) for _, media in _content(response) if media.get("schema")]
+        shown = ((name, media["schema"]) for name, media in _content(response) if "schema" in media)
+        kinds = [_kind(schema) if name == "application/json" else code(name) for name, schema in shown]
         yield status, ", ".join(kinds) or "JSON", response["description"].replace("Successful Response", "Success")
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 from scripts.contract.asking import CAPITAL, PERSON, STORY, TOOLS, Group, chat, complete, user
 from scripts.contract.case import Ask, Case, Check, Reply
+from scripts.contract.cases_responses import respond
 from scripts.contract.checks import (
     all_of,
     answered,
     changed,
     counted,
+    cut_at,
     each_choice,
     ended,
     fits,
+    repeated,
     same,
     shown,
     unreasoned,
@@ -170,5 +173,52 @@ EXTRAS: tuple[Case, ...] = (
         "x-request-id of the client", "it comes back",
         Ask(path="/chat/completions", body=chat().body, headers={"X-Request-ID": "abc-123"}),
         check=all_of(answered, has_header("x-request-id", lambda value: value == "abc-123")),
+    ),
+    OURS.case(
+        "responses: top_k", "of 1 it is greedy", respond(), respond(temperature=1.5, top_k=1), check=same,
+        about="top_k",
+    ),
+    OURS.case(
+        "responses: min_p", "of next to 1 it is greedy", respond(), respond(temperature=1.5, min_p=0.99), check=same,
+        about="min_p",
+    ),
+    OURS.case(
+        "responses: repetition_penalty", "it changes a long answer", respond(STORY),
+        respond(STORY, repetition_penalty=1.8), check=changed, about="repetition_penalty",
+    ),
+    OURS.case(
+        "responses: presence_penalty", "it changes a long answer", respond(STORY), respond(STORY, presence_penalty=2),
+        check=changed, about="presence_penalty",
+    ),
+    OURS.case(
+        "responses: frequency_penalty", "it changes a long answer", respond(STORY),
+        respond(STORY, frequency_penalty=2), check=changed, about="frequency_penalty",
+    ),
+    OURS.case(
+        "responses: seed", "the same seed gives the same",
+        *(respond(STORY, temperature=1, seed=seed, max_output_tokens=24) for seed in (1, 7, 7)), check=repeated,
+        about="seed",
+    ),
+    OURS.case("responses: stop", "it cuts", respond(), respond(stop="France"), check=cut_at("France"), about="stop"),
+    OURS.case(
+        "responses: ignore_eos", "it goes on to its limit", respond(ignore_eos=True, max_output_tokens=40),
+        check=counted(40), about="ignore_eos",
+    ),
+    OURS.case(
+        "responses: keep_alive", "it changes no answer", respond(), respond(keep_alive="5m"), check=same,
+        about="keep_alive",
+    ),
+    OURS.case(
+        "responses: chat_template_kwargs", "a switch of the template",
+        respond("What is 2 + 3 + 4?", chat_template_kwargs={"enable_thinking": False}), check=each_choice(unreasoned),
+        about="chat_template_kwargs",
+    ),
+    OURS.case(
+        "responses: timings", "how long each part took", respond(timings=True),
+        check=tells("timings.total_ms", lambda total: total > 0), about="timings",
+    ),
+    OURS.case(
+        "responses: image", "it is had or refused", respond(image={"size": "1024x1024"}),
+        check=tells("output.0.type", lambda kind: kind == "image_generation_call"), about="image",
     ),
 )  # fmt: skip

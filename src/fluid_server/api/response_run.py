@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fluid_server.api import sse
 from fluid_server.api.deps import needed
 from fluid_server.api.generation import Stopwatch
+from fluid_server.api.naming import named_as
 from fluid_server.api.response_context import (
     check_calls,
     check_ids,
@@ -47,17 +48,9 @@ OUR_NAMES = {
 """How this API calls what runtimes refuse by the names of chat requests."""
 
 
-@contextmanager
-def in_our_names() -> Generator[None, None, None]:
+def in_our_names() -> AbstractContextManager[None]:
     """Failures that name a field of chat requests name the one of this API instead."""
-    try:
-        yield
-    except InvalidRequest as error:
-        if error.param not in OUR_NAMES:
-            raise
-        name = OUR_NAMES[error.param]
-        message = error.message.replace(f"'{error.param}'", f"'{name}'").replace(f"the {error.param} ", f"the {name} ")
-        raise type(error)(message, param=name, code=error.code) from error
+    return named_as(OUR_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from fluid_server.api.errors import body_of, internal_error
 from fluid_server.errors import ClientGone, FluidError
 
 logger = logging.getLogger(__name__)
+MEDIA_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 UNREAD = 60.0  # seconds that a client may leave everything unread before its stream, and its place in the model, end
 
@@ -31,6 +32,12 @@ def frame(data: dict[str, Any], event: str | None = None) -> bytes:
     """One event, with its name where it has one."""
     name = b"" if event is None else f"event: {event}\n".encode()
     return name + b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def described(*also: str) -> dict[int | str, dict[str, Any]]:
+    """A stream as the API's description shows it; ``also`` are further media types of the same answer."""
+    text = {"schema": {"type": "string"}}
+    return {200: {"description": "Success", "content": dict.fromkeys((MEDIA_TYPE, *also), text)}}
 
 
 async def _told(error: FluidError) -> bytes:

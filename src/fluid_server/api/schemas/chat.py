@@ -193,6 +193,11 @@ class ChatBody(GenerateBody):
             )
 
     @property
+    def own_names(self) -> dict[str, str]:
+        """How this request calls what runtimes refuse by another name."""
+        return {"response_format": "structured_outputs"} if self.structured_outputs is not None else {}
+
+    @property
     def end_user(self) -> str:
         """Whom the request is for, where the client says so."""
         return self.safety_identifier or self.user or ""

@@ -22,6 +22,7 @@ from fluid_server.api.generation import (
     merged,
     message_body,
 )
+from fluid_server.api.naming import named_as
 from fluid_server.api.schemas.answers import ChatChoice, ChatCompletion, Timings, usage_body
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -43,7 +44,7 @@ router = APIRouter(tags=["chat"])
 OPENING = {"role": "assistant", "content": "", "refusal": None}
 
 
-@router.post("/chat/completions", response_model=ChatCompletion, responses=documented())
+@router.post("/chat/completions", response_model=ChatCompletion, responses=documented() | sse.described())
 async def create_chat_completion(
     request: Request, body: ChatBody, manager: Manager, config: Config, visit: Visit, kept: KeptIfAny
 ) -> Any:
@@ -80,7 +81,8 @@ async def _whole(
 ) -> ChatCompletion:
     async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
         watch = Stopwatch(lease)
-        answer = await collect(lease.run(asked), asked.n, watch)
+        with named_as(body.own_names):
+            answer = await collect(lease.run(asked), asked.n, watch)
         timings = watch.timings(answer.usage) if body.timings else None
         head = {**envelope("chatcmpl-", lease), "timings": timings}
     return await keeper.keep(completion_body(head, answer, asked.logprobs))
@@ -104,16 +106,17 @@ async def _frames(
     async with manager.lease(body.model, Ability.CHAT, asked.n, visitor) as lease:
         watch, head = Stopwatch(lease), envelope("chatcmpl-", lease)
         chunks = ChatChunks(head, usage=body.wants_usage, top=asked.logprobs)
-        async with aclosing(lease.run(asked)) as batches:
-            opening = b"".join(chunks.choice(choice, None, delta=OPENING) for choice in range(asked.n))
-            async for events in batches:
-                watch.see()
-                if keeper.store is not None:
-                    answer.take(events)
-                yield opening + b"".join(chunks.event(event) for event in merged(events))
-                opening = b""
-                if isinstance(done := events[-1], Done) and (last := chunks.last(*_counts(body, watch, done))):
-                    yield last
+        opening = b"".join(chunks.choice(choice, None, delta=OPENING) for choice in range(asked.n))
+        with named_as(body.own_names):
+            async with aclosing(lease.run(asked)) as batches:
+                async for events in batches:
+                    watch.see()
+                    if keeper.store is not None:
+                        answer.take(events)
+                    yield opening + b"".join(chunks.event(event) for event in merged(events))
+                    opening = b""
+                    if isinstance(done := events[-1], Done) and (last := chunks.last(*_counts(body, watch, done))):
+                        yield last
     if keeper.store is not None:
         await keeper.keep(completion_body(head, answer, asked.logprobs))
 

@@ -14,6 +14,7 @@ from fluid_server.api import sse
 from fluid_server.api.deps import Config, Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
 from fluid_server.api.generation import Answered, ChunkWriter, Collected, envelope, merged, summed, token_text
+from fluid_server.api.naming import named_as
 from fluid_server.api.schemas.answers import TextChoice, TextCompletion, TextLogprobs, usage_body
 from fluid_server.api.schemas.completion import CompletionBody
 from fluid_server.managers.lease import Lease
@@ -22,9 +23,11 @@ from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest, TextPiece, TokenLogprob, Usage
 
 router = APIRouter(tags=["completions"])
+# The only field here that can ask for a form, and how many alternatives are asked for.
+OUR_NAMES = {"response_format": "structured_outputs", "top_logprobs": "logprobs"}
 
 
-@router.post("/completions", response_model=TextCompletion, responses=documented())
+@router.post("/completions", response_model=TextCompletion, responses=documented() | sse.described())
 async def create_completion(
     request: Request, body: CompletionBody, manager: Manager, config: Config, visit: Visit
 ) -> Any:
@@ -93,12 +96,13 @@ class TextTokens:
         return TextLogprobs(
             tokens=[token_text(token) for token in tokens],
             token_logprobs=[token.logprob for token in tokens],
-            top_logprobs=[self._likeliest(token) for token in tokens] if self._top else None,
+            top_logprobs=[self._likeliest(token) for token in tokens],
             text_offset=offsets,
         )
 
     def _likeliest(self, token: TokenLogprob) -> dict[str, float]:
-        return {token_text(one): one.logprob for one in token.top[: self._top]}
+        """As many as were asked for, and the token itself in any case."""
+        return {token_text(one): one.logprob for one in (*token.top[: self._top], token)}
 
 
 def _echo(body: CompletionBody, asked: GenerateRequest) -> str:
@@ -131,9 +135,10 @@ async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGene
     arrived: asyncio.Queue[tuple[int, list[Event]] | None] = asyncio.Queue()
 
     async def forward(index: int, one: GenerateRequest) -> None:
-        async with aclosing(lease.run(one)) as batches:
-            async for events in batches:
-                arrived.put_nowait((index, events))
+        with named_as(OUR_NAMES):
+            async with aclosing(lease.run(one)) as batches:
+                async for events in batches:
+                    arrived.put_nowait((index, events))
 
     tasks = [asyncio.ensure_future(forward(index, one)) for index, one in enumerate(asked)]
     for task in tasks:

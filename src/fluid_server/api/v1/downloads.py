@@ -38,7 +38,7 @@ STEERING = (Unauthorized, DownloadNotFound, Conflict)
     "/models/pull",
     status_code=202,
     response_model=DownloadBody,
-    responses=documented(*FETCHING),
+    responses=documented(*FETCHING) | sse.described(ndjson.MEDIA_TYPE),
 )
 async def pull_model(request: Request, body: PullBody, manager: Manager, config: Config, response: Response) -> Any:
     """Fetch a model: answers with the job, or with its progress as server-sent events (`stream: true`).

@@ -22,7 +22,7 @@ Types = Annotated[
 ]
 
 
-@router.get("/events", responses=documented(Unauthorized))
+@router.get("/events", responses=documented(Unauthorized) | sse.described())
 async def events(request: Request, manager: Manager, config: Config, types: Types = None) -> Any:
     """One feed of state changes, load and download progress, evictions and failures, as server-sent events.
 

@@ -63,7 +63,9 @@ def _wish(
     return Wish(stream, starting_after)
 
 
-@router.post("", response_model=ResponseObject, response_model_exclude_unset=True, responses=GENERATES)
+@router.post(
+    "", response_model=ResponseObject, response_model_exclude_unset=True, responses=GENERATES | sse.described()
+)
 async def create_response(
     request: Request,
     body: ResponseBody,
@@ -110,7 +112,12 @@ async def compact_response() -> None:
     )
 
 
-@router.get("/{response_id}", response_model=ResponseObject, response_model_exclude_unset=True, responses=READS)
+@router.get(
+    "/{response_id}",
+    response_model=ResponseObject,
+    response_model_exclude_unset=True,
+    responses=READS | sse.described(),
+)
 async def retrieve_response(
     request: Request,
     response_id: str,
