@@ -7,9 +7,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from fluid_server.runtimes.openvino_json import json_grammar
 
 from fluid_server.content.json_schema import check_schema
-from fluid_server.runtimes.openvino_json import json_grammar
 from tests.runtimes.grammars import babbled, ebnf_tag, says
 
 OBJECT = {
