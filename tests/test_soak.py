@@ -22,6 +22,6 @@ def test_random_clients_find_no_wrong_outcome_and_leave_nothing_behind(tmp_path:
 
 
 def test_two_models_with_room_for_one_take_turns(tmp_path: Path) -> None:
-    result = swap.swap(swap.Settings(rounds=1, clients=3, seconds=2), tmp_path)
+    result = swap.swap(swap.Settings(rounds=2, clients=3, seconds=2), tmp_path)
     assert result.problems == []
     assert sum(value for name, value in result.counters.items() if "evictions" in name) >= 3
