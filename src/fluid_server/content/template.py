@@ -45,6 +45,7 @@ _TEMPLATE_BUGS = (
     ValueError,
     LookupError,
     ArithmeticError,
+    AssertionError,
     AttributeError,
     RuntimeError,
     MemoryError,
@@ -165,13 +166,17 @@ def _compile(source: str) -> Template:
 
 def _run(template: Template, variables: Mapping[str, Any]) -> str:
     try:
-        return template.render(variables)
+        prompt = template.render(variables)
+        prompt.encode()
+    except UnicodeEncodeError as exc:  # Jinja reads "\\ud800" as half of a character, which no tokenizer takes
+        raise _refusal("it writes half of a character, which is no text") from exc
     except _Refused as exc:
         raise _refusal(str(exc)) from exc
     except TemplateError as exc:
         raise _refusal(f"it failed on them ({exc})") from exc
     except _TEMPLATE_BUGS as exc:
         raise _refusal("it failed on them; it may expect other roles, an order of roles, or text") from exc
+    return prompt
 
 
 def _refusal(reason: str) -> InvalidRequest:
