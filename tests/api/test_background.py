@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ from fluid_server.api.response_run import Run
 from fluid_server.errors import FluidError, InvalidRequest, QueueFull, ShuttingDown
 from fluid_server.managers.visitor import Visitor
 
-pytestmark = pytest.mark.anyio
+
+def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test on an event loop of its own."""
+
+    @wraps(test)
+    def run(**fixtures: Any) -> None:
+        asyncio.run(test(**fixtures))
+
+    return run
 
 
 class Scripted(Run):
@@ -56,6 +65,7 @@ async def heard(recording: Recording, after: int | None = None) -> str:
     return b"".join([frames async for frames in recording.replay(after)]).decode()
 
 
+@awaited
 async def test_who_watches_is_let_go_even_where_the_end_fails() -> None:
     everything = Background()
     recording = await everything.begin(Scripted(["a"], broken=True))
@@ -67,6 +77,7 @@ async def test_who_watches_is_let_go_even_where_the_end_fails() -> None:
     await everything.close()
 
 
+@awaited
 async def test_an_end_that_fails_does_not_keep_the_server_from_ending() -> None:
     everything = Background()
     run = Scripted([], broken=True)
@@ -77,6 +88,7 @@ async def test_an_end_that_fails_does_not_keep_the_server_from_ending() -> None:
     assert recording.over
 
 
+@awaited
 async def test_what_the_model_was_given_goes_with_the_end() -> None:
     run = Scripted(["a"])
     gone = weakref.ref(run)
@@ -90,6 +102,7 @@ async def test_what_the_model_was_given_goes_with_the_end() -> None:
     assert '"a"' in await heard(recording)
 
 
+@awaited
 async def test_of_a_long_answer_the_beginning_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "KEPT_BYTES", 1000)
     run = Scripted([f"word{number}" for number in range(100)])
@@ -104,6 +117,7 @@ async def test_of_a_long_answer_the_beginning_goes(monkeypatch: pytest.MonkeyPat
         recording.replay(99)
 
 
+@awaited
 async def test_those_that_begin_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MOST_RUNNING", 1)
     everything, first = Background(), Scripted([])
