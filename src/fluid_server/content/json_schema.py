@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -27,7 +27,7 @@ from fluid_server.content.json_schema_words import (
 from fluid_server.content.regex import check_regex
 from fluid_server.errors import InvalidRequest
 
-__all__ = ["check_regex", "check_schema"]
+__all__ = ["check_nesting", "check_regex", "check_schema", "check_together"]
 
 LARGEST = 262_144  # characters of a schema as JSON: engines take a second for each 100,000
 DEEPEST = 64  # schemas within each other, references not followed; engines hang at a few thousand
@@ -52,6 +52,26 @@ def check_schema(schema: object, *, param: str, strict: bool) -> None:
         raise InvalidRequest(
             f"The JSON schema in '{param}' cannot be used: at {place}, {bad.reason}", param=param
         ) from bad
+
+
+def check_nesting(value: object, *, param: str) -> None:
+    """Whether JSON that is not looked into can be sent on. Errors: InvalidRequest."""
+    if _depth(value) > 4 * DEEPEST:
+        raise InvalidRequest(f"'{param}' is nested more than {4 * DEEPEST} levels deep. Flatten it.", param=param)
+
+
+def check_together(schemas: Iterable[object], *, param: str) -> None:
+    """Whether all schemas of one request are not too large together. Errors: InvalidRequest."""
+    size = 0
+    for schema in schemas:
+        check_nesting(schema, param=param)
+        size += len(json.dumps(schema))
+    if size > LARGEST:
+        raise InvalidRequest(
+            f"The JSON schemas of strict functions in '{param}' have {size} characters together, and the limit is "
+            f"{LARGEST}. Send fewer or smaller ones, or not strict.",
+            param=param,
+        )
 
 
 def _check_size(schema: object) -> None:
