@@ -124,7 +124,15 @@ def test_a_strict_schema_is_closed_and_complete() -> None:
         (thing(required=["a"]), "'additionalProperties': false"),
         (thing(additionalProperties=False), "'a' is not"),
         (thing(properties={"a": thing()}, required=["a"], additionalProperties=False), "at #/properties/a"),
-        (thing(required=["a"], additionalProperties=False, **{"$defs": {"d": thing()}}), "at #/$defs/d"),
+        (
+            thing(
+                properties={"a": {"$ref": "#/$defs/d"}},
+                required=["a"],
+                additionalProperties=False,
+                **{"$defs": {"d": thing()}},
+            ),
+            "at #/$defs/d",
+        ),
     ],
 )
 def test_strict_schemas_keep_openais_rules(schema: object, told: str) -> None:

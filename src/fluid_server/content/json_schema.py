@@ -7,7 +7,9 @@ what to leave out. `content.json_schema_words` has the words that are enforced.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from fluid_server.content.json_schema_types import Bad, check_words
@@ -25,13 +27,13 @@ from fluid_server.content.json_schema_words import (
 from fluid_server.content.regex import check_regex
 from fluid_server.errors import InvalidRequest
 
-__all__ = ["check_regex", "check_schema"]
+__all__ = ["check_nesting", "check_regex", "check_schema", "check_together"]
 
 LARGEST = 262_144  # characters of a schema as JSON: engines take a second for each 100,000
 DEEPEST = 64  # schemas within each other, references not followed; engines hang at a few thousand
 MOST_SCHEMAS = 5_000
 MOST_VALUES = 2_000  # of all enums together
-MOST_COMPARISONS = 20_000  # of the schemas of oneOf with each other
+MOST_COMPARISONS = 250_000  # of the schemas of oneOf, and of their values, with each other; a quarter of a second
 
 
 def check_schema(schema: object, *, param: str, strict: bool) -> None:
@@ -41,14 +43,35 @@ def check_schema(schema: object, *, param: str, strict: bool) -> None:
     """
     try:
         _check_size(schema)
-        _Check(schema).run()
+        check = _Check(schema)
+        check.run()
         if strict:
-            _check_strict(schema)
+            _check_strict(schema, check.visited)
     except Bad as bad:
         place = f"#/{bad.path}" if bad.path else "its top"
         raise InvalidRequest(
             f"The JSON schema in '{param}' cannot be used: at {place}, {bad.reason}", param=param
         ) from bad
+
+
+def check_nesting(value: object, *, param: str) -> None:
+    """Whether JSON that is not looked into can be sent on. Errors: InvalidRequest."""
+    if _depth(value) > 4 * DEEPEST:
+        raise InvalidRequest(f"'{param}' is nested more than {4 * DEEPEST} levels deep. Flatten it.", param=param)
+
+
+def check_together(schemas: Iterable[object], *, param: str) -> None:
+    """Whether all schemas of one request are not too large together. Errors: InvalidRequest."""
+    size = 0
+    for schema in schemas:
+        check_nesting(schema, param=param)
+        size += len(json.dumps(schema))
+    if size > LARGEST:
+        raise InvalidRequest(
+            f"The JSON schemas of strict functions in '{param}' have {size} characters together, and the limit is "
+            f"{LARGEST}. Send fewer or smaller ones, or not strict.",
+            param=param,
+        )
 
 
 def _check_size(schema: object) -> None:
@@ -81,28 +104,32 @@ class _Check:
     """One schema, its parts and what it refers to."""
 
     def __init__(self, root: object) -> None:
+        self.visited: list[tuple[str, Any]] = []
         self._root = root
         self._references: dict[str, Any] = {}
-        self._count = 0
+        self._waiting: list[str] = []
+        self._visiting: str | None = None  # the reference that is being visited; None at the root
+        self._users: dict[str, set[str]] = {}  # which references need one
+        self._exclusive: list[tuple[str, Schema]] = []
         self._values = 0
         self._comparisons = 0
 
     def run(self) -> None:
+        """Errors: Bad. Schemas are compared only once all of them are known to be well formed."""
         self._visit(self._root, "", 0)
-        waiting = list(self._references)
-        while waiting:
-            reference = waiting.pop()
-            known = set(self._references)
+        while self._waiting:
+            self._visiting = reference = self._waiting.pop()
             self._visit(self._references[reference], reference.removeprefix("#").lstrip("/"), 0)
-            waiting += self._references.keys() - known
+        for path, schema in self._exclusive:
+            self._check_exclusive(schema, path)
         self._check_cycles()
         self._check_ends()
 
     # --- each schema by itself ---------------------------------------------------------------------------
 
     def _visit(self, schema: Any, path: str, depth: int) -> None:
-        self._count += 1
-        if self._count > MOST_SCHEMAS:
+        self.visited.append((path, schema))
+        if len(self.visited) > MOST_SCHEMAS:
             raise Bad("", f"it has more than {MOST_SCHEMAS} schemas within it.")
         if depth > DEEPEST:
             raise Bad(path, f"it nests deeper than {DEEPEST} schemas. Flatten it, or use references.")
@@ -121,14 +148,20 @@ class _Check:
             self._visit(child, f"{path}/{further}".lstrip("/"), depth + 1)
 
     def _note(self, reference: Any, path: str) -> None:
+        name = str(reference)
+        if self._visiting is not None:
+            self._users.setdefault(name, set()).add(self._visiting)
+        if name in self._references:
+            return
         try:
-            self._references[str(reference)] = resolve(self._root, str(reference))
+            self._references[name] = resolve(self._root, name)
         except KeyError as error:
             raise Bad(
                 path,
                 f"the '$ref' {reference!r} leads nowhere in this schema. Only references like "
                 "#/$defs/Name are followed.",
             ) from error
+        self._waiting.append(name)
 
     def _check_values(self, schema: Schema, path: str) -> None:
         if "enum" in schema and (not isinstance(schema["enum"], list) or not schema["enum"]):
@@ -149,52 +182,61 @@ class _Check:
         if word == "allOf" and len(options) > 1:
             raise Bad(path, "'allOf' with several schemas is not enforced. Write them as one schema.")
         if word == "oneOf":
-            parts = options_of(schema) or ()
-            pairs = ((one, other) for index, one in enumerate(parts) for other in parts[:index])
-            if not all(self._disjoint(one, other, 8) for one, other in pairs):
-                raise Bad(
-                    path,
-                    "'oneOf' has schemas that the same value may fit, which cannot be excluded. Use 'anyOf', or "
-                    "give each a required property with a 'const' of its own.",
-                )
+            self._exclusive.append((path, schema))
 
     # --- what one value can fit --------------------------------------------------------------------------
 
+    def _check_exclusive(self, schema: Schema, path: str) -> None:
+        parts = options_of(schema) or ()
+        pairs = ((one, other) for index, one in enumerate(parts) for other in parts[:index])
+        if not all(self._disjoint(one, other, 8) for one, other in pairs):
+            raise Bad(
+                path,
+                "'oneOf' has schemas that the same value may fit, which cannot be excluded. Use 'anyOf', or "
+                "give each a required property with a 'const' of its own.",
+            )
+
+    def _tired(self, steps: int = 1) -> bool:
+        """Whether so much has been compared that the rest is taken to be the same."""
+        self._comparisons += steps
+        return self._comparisons > MOST_COMPARISONS
+
     def _alternatives(self, schema: Any, depth: int) -> list[Any]:
         """A schema as the plain ones that it stands for, references and choices followed."""
-        if not isinstance(schema, Mapping) or depth == 0:
+        if self._tired() or not isinstance(schema, Mapping) or depth == 0:
             return [schema]
         if "$ref" in schema:
-            try:
-                return self._alternatives(resolve(self._root, str(schema["$ref"])), depth - 1)
-            except KeyError:
-                return [schema]
+            return self._alternatives(self._references[str(schema["$ref"])], depth - 1)
         options = options_of(schema)
         if options is None:
             return [schema]
         return [found for option in options for found in self._alternatives(option, depth - 1)]
 
     def _disjoint(self, one: Any, other: Any, depth: int) -> bool:
-        self._comparisons += 1
-        if self._comparisons > MOST_COMPARISONS:
-            return False
         firsts, seconds = self._alternatives(one, depth), self._alternatives(other, depth)
         return all(self._apart(first, second, depth) for first in firsts for second in seconds)
 
     def _apart(self, one: Any, other: Any, depth: int) -> bool:
         if False in (one, other):
             return True
-        if not isinstance(one, Mapping) or not isinstance(other, Mapping) or depth == 0:
+        if self._tired() or not isinstance(one, Mapping) or not isinstance(other, Mapping) or depth == 0:
             return False
         if any(word in schema for word in COMBINING for schema in (one, other)):
             return False
         ours, theirs = listed(one), listed(other)
         if ours is not None and theirs is not None:
-            return not any(_equal(first, second) for first in ours for second in theirs)
+            return not self._tired(len(ours) + len(theirs)) and not self._share(ours, theirs)
         kinds, others = _kinds(one), _kinds(other)
         if not kinds & others:
             return True
         return kinds & others == {"object"} and self._told_apart(one, other, depth)
+
+    def _share(self, ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+        """Whether a value is in both lists. Lists and objects are compared one by one."""
+        try:
+            return not {_key(one) for one in ours}.isdisjoint(_key(one) for one in theirs)
+        except TypeError:
+            return self._tired(len(ours) * len(theirs)) or any(_equal(one, other) for one in ours for other in theirs)
 
     def _told_apart(self, one: Schema, other: Schema, depth: int) -> bool:
         """Whether a property that both require cannot be the same in both."""
@@ -207,22 +249,21 @@ class _Check:
     # --- references --------------------------------------------------------------------------------------
 
     def _check_cycles(self) -> None:
-        for reference in self._references:
-            seen: set[str] = set()
-            waiting: list[Any] = [{"$ref": reference}]
-            while waiting:
-                for following in _directly(waiting.pop()):
-                    if following == reference and seen:
-                        raise Bad(reference.removeprefix("#/"), "it refers to itself with nothing between.")
-                    if following not in seen:
-                        seen.add(following)
-                        waiting.append(self._references[following])
+        try:
+            TopologicalSorter({name: set(_directly(to)) for name, to in self._references.items()}).prepare()
+        except CycleError as error:
+            reference: str = error.args[1][0]
+            raise Bad(reference.removeprefix("#/"), "it refers to itself with nothing between.") from error
 
     def _check_ends(self) -> None:
         """A schema that requires itself can never be answered to its end."""
         ending: set[str] = set()
-        while found := {name for name, to in self._references.items() if name not in ending and _ends(to, ending)}:
-            ending |= found
+        waiting = deque(self._references)
+        while waiting:
+            name = waiting.popleft()
+            if name not in ending and _ends(self._references[name], ending):
+                ending.add(name)
+                waiting += self._users.get(name, ())
         for name in self._references.keys() - ending:
             raise Bad(name.removeprefix("#/"), "no value can fit it: what it requires never comes to an end.")
         if not _ends(self._root, ending):
@@ -270,6 +311,12 @@ def _kinds(schema: Schema) -> set[str]:
     return set(kinds) | ({"integer"} if "number" in kinds else set())
 
 
+def _key(value: Any) -> tuple[bool, Any]:
+    """The same for equal values: true is not 1. Errors: TypeError where the value is a list or an object."""
+    hash(value)
+    return isinstance(value, bool), value
+
+
 def _equal(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
@@ -277,19 +324,14 @@ def _equal(one: Any, other: Any) -> bool:
 # --- OpenAI's rules for strict schemas ---------------------------------------------------------------------
 
 
-def _check_strict(root: Any) -> None:
+def _check_strict(root: Any, visited: Sequence[tuple[str, Any]]) -> None:
     if not isinstance(root, Mapping) or root.get("type") != "object":
         raise Bad("", "a strict schema must be of type 'object'.")
-    waiting: list[tuple[str, Any]] = [("", root)]
-    for word in ("$defs", "definitions"):
-        waiting += [(f"{word}/{name}", one) for name, one in root.get(word, {}).items()]
-    while waiting:
-        path, schema = waiting.pop()
+    for path, schema in visited:
         if not isinstance(schema, Mapping):
             continue
         if "object" in types_of(schema) and ("type" in schema or "properties" in schema):
             _check_strict_object(schema, path)
-        waiting += [(f"{path}/{further}".lstrip("/"), child) for further, child in children(schema)]
 
 
 def _check_strict_object(schema: Schema, path: str) -> None:

@@ -111,6 +111,10 @@ def test_what_cannot_be_kept_is_not_begun_and_what_need_not_be_is_answered(tmp_p
                 assert error_of(failed, 503)["code"] == "store_unusable"
             answer = http.post(PATH, json={"model": ECHO, "input": "Hi", "store": False})
             assert answer.json()["status"] == "completed"
+            chat = {"model": ECHO, "messages": [{"role": "user", "content": "Hi"}], "store": True}
+            for stream in (False, True):
+                failed = http.post("/v1/chat/completions", json={**chat, "stream": stream})
+                assert error_of(failed, 503)["code"] == "store_unusable"
     finally:
         running.stop()
 

@@ -19,6 +19,7 @@ from fluid_server.api.schemas.tools import (
     missing,
     tool_use,
 )
+from fluid_server.content.json_schema import check_together
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.shapes import JSONSchema, Shape
 from fluid_server.types import Tool, ToolUse
@@ -179,6 +180,8 @@ def response_tool_use(
     tools: list[FlatFunction | FlatCustom] | None, choice: Any, *, parallel: bool | None
 ) -> ToolUse | None:
     """What a request says of tools; None where it says nothing. Errors: InvalidRequest naming the field."""
+    functions = [tool for tool in tools or () if isinstance(tool, FlatFunction)]
+    check_together((one.parameters for one in functions if one.strict is not False), param="tools")
     made = tuple(tool.as_tool(f"tools[{index}]") for index, tool in enumerate(tools or ()))
     match choice:
         case ThisTool(name=name):

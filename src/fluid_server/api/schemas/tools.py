@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fluid_server.api.schemas.strict import Strict
-from fluid_server.content.json_schema import check_regex, check_schema
+from fluid_server.content.json_schema import check_nesting, check_regex, check_schema, check_together
 from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.shapes import Grammar, Regex, Shape
 from fluid_server.types import Tool, ToolUse
@@ -139,6 +139,7 @@ def function_tool(
         raise InvalidRequest(
             f"'{where}' is strict and has no parameters: give their JSON schema.", param=f"{where}.parameters"
         )
+    check_nesting(parameters, param=f"{where}.parameters")
     if strict:
         check_schema(parameters, param=f"{where}.parameters", strict=True)
     return Tool(name=name, description=description or "", parameters=parameters, strict=strict)
@@ -148,6 +149,8 @@ def chat_tool_use(
     tools: list[FunctionTool | CustomTool] | None, choice: Any, *, parallel: bool | None
 ) -> ToolUse | None:
     """What a chat request says of tools; None where it says nothing. Errors: InvalidRequest naming the field."""
+    functions = [tool.function for tool in tools or () if isinstance(tool, FunctionTool)]
+    check_together((one.parameters for one in functions if one.strict), param="tools")
     made = tuple(tool.as_tool(f"tools[{index}]") for index, tool in enumerate(tools or ()))
     match choice:
         case FunctionChoice(function=named):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Self
 
 from fastapi import APIRouter, Request
 
@@ -50,7 +50,7 @@ async def create_chat_completion(
 ) -> Any:
     """Answer a conversation, whole or as a stream of server-sent events (`stream: true`)."""
     asked = body.as_request(config.max_choices)
-    keeper = Keeper(needed(kept, "store") if body.store else None, body)
+    keeper = await Keeper(needed(kept, "store") if body.store else None, body).prepared()
     visitor = expect(visit, end_user=body.end_user, keep_alive=body.keep_alive, waits=bool(body.stream))
     if not body.stream:
         return await unless_gone(request, _whole(manager, body, asked, visitor, keeper))
@@ -64,6 +64,12 @@ class Keeper:
     def __init__(self, store: Store | None, body: ChatBody) -> None:
         self.store = store
         self._body = body
+
+    async def prepared(self) -> Self:
+        """Itself, once it is known that answers can be kept: nothing is generated in vain. Errors: StoreFailed."""
+        if self.store is not None:
+            await self.store.ready()
+        return self
 
     async def keep(self, answer: ChatCompletion) -> ChatCompletion:
         """Store an answer with its messages and labels; it comes back with the labels. Errors: StoreFailed."""

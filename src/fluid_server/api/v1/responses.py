@@ -135,7 +135,7 @@ async def retrieve_response(
         recording = recording or await _not_watchable(store, response_id)
         return await _watched(request, recording, wish.starting_after, config)
     if recording is not None:
-        return recording.run.response
+        return recording.response
     return await _kept(store, response_id)
 
 
@@ -184,7 +184,7 @@ async def _watched(request: Request, recording: Recording, after: int | None, co
         request,
         recording.replay(after),
         heartbeat=config.heartbeat,
-        activity=recording.run.visitor.says,
+        activity=recording.visitor.says,
         ending=sse.Ending(b""),
     )
 

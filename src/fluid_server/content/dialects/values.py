@@ -28,22 +28,29 @@ def parameters(tool: Tool | None) -> Mapping[str, Any]:
 def kinds(tool: Tool | None, name: str) -> frozenset[str]:
     """JSON's names of the types that a parameter may have; empty where nothing is known of it."""
     root = (tool.parameters or {}) if tool is not None else {}
-    return frozenset(_kinds(parameters(tool).get(name), root, _DEPTH))
+    return frozenset(_kinds(parameters(tool).get(name), root, set(), _DEPTH))
 
 
-def _kinds(schema: object, root: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _kinds(schema: object, root: Mapping[str, Any], followed: set[str], depth: int) -> Iterator[str]:
+    """Only strict functions have had their schema checked: here anything may stand anywhere, and refer to itself."""
     if not isinstance(schema, Mapping) or not depth:
         return
     named = schema.get("type")
-    yield from [named] if isinstance(named, str) else [one for one in named or () if isinstance(one, str)]
+    yield from [named] if isinstance(named, str) else [one for one in _list(named) if isinstance(one, str)]
     if named is None:
-        values = [*(schema.get("enum") or ()), *([schema["const"]] if "const" in schema else ())]
+        values = [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else ())]
         yield from (_KINDS.get(type(value), "null") for value in values)
     for key in ("anyOf", "oneOf", "allOf"):
-        for option in schema.get(key) or ():
-            yield from _kinds(option, root, depth - 1)
-    if isinstance(pointer := schema.get("$ref"), str):
-        yield from _kinds(pointed(root, pointer), root, depth - 1)
+        for option in _list(schema.get(key)):
+            yield from _kinds(option, root, followed, depth - 1)
+    pointer = schema.get("$ref")
+    if isinstance(pointer, str) and pointer not in followed:
+        followed.add(pointer)
+        yield from _kinds(pointed(root, pointer), root, followed, depth - 1)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def pointed(root: Mapping[str, Any], pointer: str) -> object:
