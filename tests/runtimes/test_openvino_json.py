@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from fluid_server.runtimes.openvino_json import json_grammar
 
+from fluid_server.content.json_grammar import json_grammar
 from fluid_server.content.json_schema import check_schema
 from tests.runtimes.grammars import babbled, ebnf_tag, says
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from fluid_server.runtimes.openvino_ebnf import Rules
 
+from fluid_server.content.ebnf import Rules
 from fluid_server.errors import UnsupportedField
 from fluid_server.runtimes.openvino_lark import COMMON, lark_expression
 from tests.runtimes.grammars import ebnf_tag, says
