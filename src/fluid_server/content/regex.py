@@ -14,7 +14,7 @@ from fluid_server.errors import InvalidRequest
 
 LONGEST = 4096  # characters of an expression
 DEEPEST = 64  # groups in groups
-MOST_REPEATS = 10_000  # a grammar is as large as the counts in it
+MOST_REPEATS = 10_000  # a grammar is as large as the counts in it; beyond this engines stall, or give it up half-way
 LAST = 0x10FFFF
 CLASSES = {
     "d": ((0x30, 0x39),),
@@ -104,6 +104,17 @@ def lengths(expression: Expression) -> tuple[int, int | None]:
             return low * least, None if high is None or most is None else high * most
 
 
+def _size(expression: Expression) -> int:
+    """How many characters there are with all counts written out."""
+    match expression:
+        case Chars():
+            return 1
+        case InOrder(parts=parts) | OneOf(options=parts):
+            return sum(_size(part) for part in parts)
+        case Repeat(part=part, least=least, most=most):
+            return _size(part) * max(1, least, most or 0)
+
+
 def _summed(highs: list[int | None]) -> int | None:
     return None if None in highs else sum(filter(None, highs))
 
@@ -153,6 +164,8 @@ class _Parser:
             branches.append(self._branch())
         if self._at < len(self._text):
             raise ValueError(f"its ')' at position {self._at} closes no group")
+        if sum(_size(branch.body) for branch in branches) > MOST_REPEATS + LONGEST:
+            raise ValueError(f"with its counts written out it has more than {MOST_REPEATS + LONGEST} characters")
         return tuple(branches)
 
     def _branch(self) -> Branch:
