@@ -45,6 +45,7 @@ def test_all_that_gbnf_has_is_read() -> None:
         ('root ::= "a"{}', "no number"),
         ("root ::= [b-a]", "'b-a' is empty"),
         ('root ::= "\\uD800"', "no character"),
+        ('root ::= "a\\x00"', "the character 0 is not supported in line 1"),
         ("root ::= " + "(" * 101 + ")" * 101, "more than 100 deep"),
         ("root ::= * 'a'", "cannot be read"),
         ("root ::=  * ", "'\\*' is not expected"),
@@ -88,10 +89,16 @@ def test_in_json_regular_neighbours_and_alternatives_are_terminals_all_the_same(
 
 def test_a_long_chain_of_rules_is_no_deep_recursion() -> None:
     chain = "\n".join(f'r{number} ::= "x" r{number + 1}' for number in range(5000))
-    assert lower(f'root ::= r0\n{chain}\nr5000 ::= "y"', "g_", is_json=True).regular
+    assert lower(f'root ::= r0\n{chain}\nr5000 ::= "y"', "g_", is_json=True).rules
 
 
 def test_a_special_token_keeps_its_id_and_is_refused_by_text() -> None:
     assert "<[7]>" in lower('root ::= <[7]> "a" | !<[8]>', "g_", is_json=False).rules[0]
     with pytest.raises(InvalidRequest, match="by its id"):
         lower("root ::= <think>", "g_", is_json=False)
+
+
+@pytest.mark.parametrize(("rules", "regular"), [(100, True), (400, False)])
+def test_a_long_chain_of_rules_is_no_single_terminal(rules: int, regular: bool) -> None:
+    chain = "\n".join(f'r{number} ::= "a" r{number + 1} | "b"' for number in range(rules))
+    assert lower(f'root ::= r0\n{chain}\nr{rules} ::= "z"', "g_", is_json=True).regular is regular

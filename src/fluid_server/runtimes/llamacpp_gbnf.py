@@ -157,7 +157,7 @@ class _Reader:
             case "name":
                 return self._reference(token)
             case "text":
-                return Text("".join(_character(found) for found in _ESCAPED.finditer(token.text[1:-1])))
+                return Text(_text(token))
             case "class":
                 return Character(_class(token))
             case "special":
@@ -226,6 +226,13 @@ def _count(token: _Token) -> str:
     if not least and not most:
         raise refused("a repetition has no number", token.line)
     return f"{{{least or 0}{comma}{most}}}"
+
+
+def _text(token: _Token) -> str:
+    text = "".join(_character(found) for found in _ESCAPED.finditer(token.text[1:-1]))
+    if "\0" in text:  # none of the engines writes it
+        raise refused("a text with the character 0 is not supported", token.line)
+    return text
 
 
 def _class(token: _Token) -> str:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fluid_server.runtimes.llamacpp_gbnf import check_length, read_gbnf
+from fluid_server.runtimes.llamacpp_depth import check_depth
 from fluid_server.runtimes.llamacpp_grammar import Split, probe, to_lark
 from fluid_server.runtimes.text_plan import Plan
-from fluid_server.shapes import Grammar, Shape
+from fluid_server.shapes import Shape
 
 
 def request_body(prompt: list[int], plan: Plan, context_length: int, grammar: str | None, slot: int) -> dict[str, Any]:
@@ -60,14 +60,15 @@ def biases(prompt: Sequence[int], plan: Plan) -> dict[int, float]:
 
 
 def grammar_of(shape: Shape | None, split: Split) -> str | None:
-    """The grammar of a shape, in GBNF where all of it is that, else in Lark. Errors: InvalidRequest."""
+    """The grammar of a shape, in Lark. Errors: InvalidRequest.
+
+    llama.cpp's own reader of GBNF is never asked: some grammars stop it, and with it the model, for ever.
+    """
     if shape is None:
         return None
-    if isinstance(shape, Grammar) and shape.syntax == "ebnf":
-        check_length(shape.definition)
-        read_gbnf(shape.definition)
-        return shape.definition
-    return to_lark(shape, split)
+    lark = to_lark(shape, split)
+    check_depth(lark)
+    return lark
 
 
 def probe_body(prompt: list[int], grammar: str, slot: int) -> dict[str, Any]:

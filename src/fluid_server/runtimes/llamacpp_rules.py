@@ -26,6 +26,7 @@ from fluid_server.runtimes.llamacpp_gbnf import (
 )
 
 ROOT = "root"
+DEEPEST_TERMINAL = 250
 _ID = re.compile(r"(!?)<\[(\d+)\]>")
 
 
@@ -58,20 +59,25 @@ def quoted(text: str) -> str:
 
 
 def _regular(nodes: Mapping[str, Node]) -> list[str]:
-    """The rules that lead to themselves by no way and have no special token, each behind those that it refers to."""
+    """The rules that may be terminals, each behind those that it refers to.
+
+    They lead to themselves by no way, have no special token, and stand on no long chain of others.
+    """
     waiting = {name: set(_references(node)) for name, node in nodes.items() if not _has_special(node)}
     users: dict[str, list[str]] = {name: [] for name in nodes}
     for name, references in waiting.items():
         for reference in references:
             users[reference].append(name)
     ready = [name for name, references in waiting.items() if not references]
+    depths = dict.fromkeys(nodes, 1)
     order = []
     while ready:
         name = ready.pop()
         order.append(name)
         for user in users[name]:
             waiting[user].discard(name)
-            if not waiting[user]:
+            depths[user] = max(depths[user], depths[name] + 1)
+            if not waiting[user] and depths[user] <= DEEPEST_TERMINAL:
                 ready.append(user)
     return order
 

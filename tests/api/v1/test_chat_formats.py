@@ -217,3 +217,31 @@ def test_a_call_of_a_custom_tool_beside_functions(client: openai.OpenAI) -> None
     said = CALL + '<tool_call>\n{"name": "shell", "arguments": {"input": "ls"}}\n</tool_call>'
     calls = asked(client, ECHO, said, tools=[WEATHER, SHELL]).choices[0].message.tool_calls or []
     assert [call.type for call in calls] == ["function", "custom"]
+
+
+@pytest.mark.parametrize("model", ENGINES)
+@pytest.mark.parametrize("regex", ["(a{1000}){100}", "((a{0,100}b){0,100}c){0,100}", "(a{5000}b){50}"])
+def test_counts_within_counts_are_refused_before_an_engine_gives_them_up(
+    http: httpx.Client, model: str, regex: str
+) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}], "structured_outputs": {"regex": regex}}
+    error = error_of(http.post("/v1/chat/completions", json=body), 400)
+    assert error["param"] == "structured_outputs.regex"
+    assert "counts written out" in error["message"]
+
+
+@pytest.mark.parametrize("model", ENGINES)
+@pytest.mark.parametrize("rules", [30, 300])
+def test_a_grammar_of_rules_that_may_be_empty_stops_nobody(http: httpx.Client, model: str, rules: int) -> None:
+    chain = "\n".join(f'r{one} ::= r{one + 1} "a"? | "b"?' for one in range(rules))
+    wish = {"grammar": f'root ::= r0\n{chain}\nr{rules} ::= "z"?'}
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}], "max_tokens": 5}
+    assert http.post("/v1/chat/completions", json={**body, "structured_outputs": wish}).status_code in (200, 400)
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_lark_in_groups_without_end_is_refused(http: httpx.Client) -> None:
+    wish = {"grammar": f'start: {"(" * 2000}"a"{")" * 2000}'}
+    for model in ENGINES:
+        body = {"model": model, "messages": [{"role": "user", "content": "x"}], "structured_outputs": wish}
+        error_of(http.post("/v1/chat/completions", json=body), 400)
