@@ -18,6 +18,7 @@ from fluid_server.errors import UnsupportedField
 
 PARAM = "tools"
 MOST_REPEATS = 10_000
+DEEPEST = 100  # groups within groups
 TOKEN = re.compile(
     r"""
     (?P<skip>[ \t\f\r]+|//[^\n]*|\#[^\n]*)
@@ -98,6 +99,7 @@ class _Translator:
         self._rules = rules
         self._tokens = tokens
         self._at = 0
+        self._depth = 0
         self._names: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self._defined: set[str] = set()
@@ -198,7 +200,11 @@ class _Translator:
                 raise _refused(token.line, "templates are not supported")
             self._used.setdefault(token.text, token.line)
             return self._name(token.text)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _refused(token.line, f"groups are nested more than {DEEPEST} deep")
         inner = self._options()
+        self._depth -= 1
         closing = ")" if token.text == "(" else "]"
         self._skip_newlines()
         if not self._sign(closing):
