@@ -316,6 +316,14 @@ def test_nesting_without_end_blocks_nobody(http: httpx.Client, field: str, depth
     assert error_of(http.post(CHAT, content=body, headers=JSON), 400)["param"] == field
 
 
+@pytest.mark.parametrize("model", [ECHO, OPENVINO, GGUF])
+def test_a_tool_that_nests_without_end_is_refused(http: httpx.Client, model: str) -> None:
+    nested = '{"a":' * 900 + "1" + "}" * 900
+    tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {nested}}}}}'
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hi"}}], "tools": [{tool}]}}'
+    assert error_of(http.post(CHAT, content=body, headers=JSON), 400)["param"] == "tools"
+
+
 def test_a_template_variable_of_the_server_is_not_for_clients(http: httpx.Client) -> None:
     refusal = refused(http, chat_template_kwargs={"messages": []})
     assert refusal == ("chat_template_kwargs.messages", "invalid_value")

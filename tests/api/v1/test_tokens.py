@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -79,3 +80,10 @@ def test_ids_outside_of_the_vocabulary_are_refused(http: httpx.Client, model: st
     error = error_of(http.post("/v1/detokenize", json={"model": model, "tokens": [2_000_000]}), 400)
     assert error["param"] == "prompt"
     assert tokens(http, model, prompt="a")["count"] == 1
+
+
+@pytest.mark.parametrize("model", LANGUAGE_MODELS)
+def test_half_a_character_has_no_tokens(http: httpx.Client, model: str) -> None:
+    body = json.dumps({"model": model, "prompt": "half \ud83d"})
+    response = http.post("/v1/tokenize", content=body, headers={"Content-Type": "application/json"})
+    assert error_of(response, 400)["code"] == "invalid_unicode"

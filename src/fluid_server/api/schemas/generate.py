@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -16,6 +17,7 @@ from fluid_server.shapes import Shape
 from fluid_server.types import Sampling
 
 MAX_STOPS = 4
+DEEPEST = 280  # levels of a body: the deepest schema that is let pass, and what stands around it
 MAX_ITEMS = 100_000  # of a list in a request; more are refused before they are looked at one by one
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 TokenKey = Annotated[str, Field(pattern=r"^\d{1,9}$")]
@@ -127,7 +129,14 @@ class GenerateBody(Strict):
 
 
 def check_text(body: dict[str, Any]) -> None:
-    """Refuse what JSON can hold and nothing behind the door can: half characters. Errors: InvalidRequest."""
+    """Refuse what JSON can hold and nothing behind the door can: half characters, hundreds of levels.
+
+    Errors: InvalidRequest.
+    """
+    for name, value in body.items():
+        if nests_deeper(value, DEEPEST):
+            param = name if name.isprintable() else None
+            raise InvalidRequest(f"'{param}' is nested more than {DEEPEST} levels deep.", param=param)
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -135,5 +144,17 @@ def check_text(body: dict[str, Any]) -> None:
         raise InvalidRequest(
             f"The body holds half of a character ({half}, a lone surrogate), which is no text.", code="invalid_unicode"
         ) from None
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply.", code="invalid_json") from None
+
+
+def nests_deeper(value: object, most: int) -> bool:
+    """Whether JSON has more levels than these, found without recursion."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [inner for one in level for inner in _inside(one)]
+    return bool(level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from fluid_server.api.schemas.chat import ChatMessage
 from fluid_server.api.schemas.completion import Tokens
-from fluid_server.api.schemas.generate import MAX_ITEMS
+from fluid_server.api.schemas.generate import MAX_ITEMS, check_text
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.api.schemas.strict import Strict
 from fluid_server.api.schemas.tools import MAX_TOOLS, ChatTool, chat_tool_use
@@ -33,6 +33,13 @@ class TokenizeBody(Strict):
     add_generation_prompt: bool = Field(True, description="of a chat: with the beginning of the assistant's turn")
     pieces: bool = Field(False, description="with the text of each token")
     keep_alive: KeepAlive = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _writable(cls, body: Any) -> Any:
+        if isinstance(body, dict):
+            check_text(body)
+        return body
 
     @model_validator(mode="after")
     def _one(self) -> Self:
