@@ -197,3 +197,9 @@ def test_echo_of_token_ids_is_refused(http: httpx.Client) -> None:
 def test_a_speech_model_completes_nothing(http: httpx.Client) -> None:
     error = error_of(http.post(COMPLETIONS, json={"model": WHISPER, "prompt": "a"}), 400)
     assert (error["param"], error["code"]) == ("model", "model_not_capable")
+
+
+def test_too_many_answers_are_refused_by_the_name_that_was_sent(http: httpx.Client) -> None:
+    for field in ("n", "best_of"):
+        response = http.post(COMPLETIONS, json={"model": ECHO, "prompt": "a", field: 99})
+        assert error_of(response, 400)["param"] == field

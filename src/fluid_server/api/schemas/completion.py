@@ -99,6 +99,7 @@ class CompletionBody(GenerateBody):
         return 0 if self.logprobs is None and self.drawn > (self.n or 1) else self.logprobs
 
     def _drawn(self, most: int) -> int:
+        n = self.choices(most)
         if self.drawn > most:
             raise InvalidRequest(f"'best_of' may be at most {most} on this server (got {self.drawn}).", param="best_of")
-        return max(self.choices(most), self.drawn)
+        return max(n, self.drawn)
