@@ -24,7 +24,8 @@ from fluid_server.api.response_context import (
 from fluid_server.api.responses_stream import Narrator, Wire
 from fluid_server.api.schemas.responses import PromptBody, ResponseBody
 from fluid_server.api.schemas.responses_answer import of_model, opening
-from fluid_server.api.schemas.responses_items import Item, ItemReference, kept_items
+from fluid_server.api.schemas.responses_items import Item
+from fluid_server.api.stored_items import resolved
 from fluid_server.errors import ContextTooLong, FluidError, InvalidRequest, StoreFailed
 from fluid_server.managers.lease import Lease
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -64,7 +65,7 @@ class Context:
 async def context_of(body: PromptBody, store: Store | None) -> Context:
     """What a request says and what it goes on from. Errors: what is not there, or does not go together."""
     before = await _before(body, store)
-    brought = await _resolved(kept_items(body.input, "input"), store)
+    brought = await resolved(body.input, "input", store)
     items = [*before, *brought]
     check_ids(items)
     check_calls(items)
@@ -97,16 +98,6 @@ async def _before(body: PromptBody, store: Store | None) -> Sequence[Any]:
             param="previous_response_id",
         )
     return items
-
-
-async def _resolved(items: Sequence[Item | ItemReference], store: Store | None) -> list[Item]:
-    """The items with what they refer to in place of the references. Errors: InvalidRequest for what is not kept."""
-    ids = [item.id for item in items if isinstance(item, ItemReference)]
-    found = await needed(store, "input").find_items(ids) if ids else {}
-    for index, item in enumerate(items):
-        if isinstance(item, ItemReference) and item.id not in found:
-            raise InvalidRequest(f"Item with id '{item.id}' not found.", param=f"input[{index}].id")
-    return [dict(found[item.id]) if isinstance(item, ItemReference) else item for item in items]
 
 
 async def fitted(lease: Lease, request: GenerateRequest) -> GenerateRequest:

@@ -100,11 +100,6 @@ class StopScanner:
         self._node = 0
         self._held = ""
 
-    @property
-    def held(self) -> int:
-        """How many characters are held back."""
-        return len(self._held)
-
     def feed(self, text: str) -> str:
         """What is safe to emit now: nothing any more once ``stopped`` is True."""
         if self.stopped:

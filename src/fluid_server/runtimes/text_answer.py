@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fluid_server.content.custom_input import CustomInput
 from fluid_server.content.dialects import Argued, Called, Heard, Said, Thought
@@ -23,6 +23,7 @@ class Answer:
         self._stops = StopScanner(prompt.stops)
         self._reader = prompt.read()
         self._thinking = prompt.thinking
+        self._thought = False  # somewhere in this piece
         self._raw = prompt.raw
         self._custom = {tool.name for tool in use.tools if tool.custom} if use is not None else set()
         self._one_call = use is not None and not use.parallel
@@ -34,13 +35,14 @@ class Answer:
 
     def take(self, piece: Piece) -> tuple[list[Event], str | None]:
         """What a piece means, and OpenAI's finish_reason where it is the last."""
+        self._thought = False
         events: list[Event] = []
         for text, logprob in _units(piece):
             events += self._feed(text, logprob)
             if self._stops.stopped or self._called_enough:
                 break
         finish = self._finish(piece, events)
-        if self._thinking or any(isinstance(event, ReasoningPiece) for event in events):
+        if self._thinking or self._thought:
             self.reasoning_tokens += piece.tokens
         return events, finish
 
@@ -69,6 +71,8 @@ class Answer:
 
     def _told(self, heard: Iterable[Heard]) -> list[Event]:
         events = [event for one in heard for event in self._event(one)]
+        if not self._unsettled:
+            return events
         settled = self._settled()
         for index, event in enumerate(events):
             if settled and isinstance(event, TextPiece):
@@ -90,7 +94,7 @@ class Answer:
                 self._thinking = False
                 return [TextPiece(self.choice, text)]
             case Thought(text=text):
-                self._thinking = True
+                self._thinking = self._thought = True
                 return [ReasoningPiece(self.choice, text)]
             case Called(index=index, name=name):
                 self._thinking = False
@@ -119,11 +123,10 @@ def _last(tokens: list[TokenLogprob], length: int) -> tuple[TokenLogprob, ...]:
     return tuple(tokens[first:])
 
 
-def _units(piece: Piece) -> Iterable[tuple[str, TokenLogprob | None]]:
+def _units(piece: Piece) -> Sequence[tuple[str, TokenLogprob | None]]:
     """A piece token by token where its tokens are to be accounted for, else as a whole."""
-    known = 0
-    for logprob in piece.logprobs:
-        yield logprob.text, logprob
-        known += len(logprob.text)
-    if rest := piece.text[known:]:
-        yield rest, None
+    if not piece.logprobs:
+        return ((piece.text, None),) if piece.text else ()
+    units: list[tuple[str, TokenLogprob | None]] = [(logprob.text, logprob) for logprob in piece.logprobs]
+    known = sum(len(text) for text, _ in units)
+    return [*units, (piece.text[known:], None)] if len(piece.text) > known else units

@@ -24,7 +24,6 @@ Item = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 SEAL = "fluid.1."
 MAX_ID = 128  # characters, as the store has room for
-MEDIA = ("input_image", "input_file", "input_audio", "input_video", "computer_screenshot")
 PREFIXES = {
     "message": "msg_",
     "reasoning": "rs_",

@@ -24,7 +24,6 @@ from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.shapes import JSONSchema, Shape
 from fluid_server.types import Tool, ToolUse
 
-CALLERS = "Tools are only called by the model itself here. Leave it out."
 ALLOWED_CALLERS = Field(None, description='only ["direct"]')
 
 

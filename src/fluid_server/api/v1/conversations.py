@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
@@ -22,10 +22,9 @@ from fluid_server.api.schemas.conversations import (
     item_body,
     item_list,
 )
-from fluid_server.api.schemas.responses_items import ItemReference, kept_items
+from fluid_server.api.stored_items import resolved
 from fluid_server.errors import InvalidRequest, NotStored, StoreFailed, StoreOff, TooLarge, Unauthorized
-from fluid_server.store.records import Json, Page, Paging
-from fluid_server.store.store import Store
+from fluid_server.store.records import Page, Paging
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
 MAKING = documented(InvalidRequest, Unauthorized, StoreOff, TooLarge, StoreFailed)
@@ -46,7 +45,7 @@ Newest = Annotated[Paging, Depends(listing.newest_first)]
 async def create_conversation(store: Kept, body: CreateConversation | None = None) -> ConversationBody:
     """Begin a conversation, with its first items if there are any."""
     asked = body or CreateConversation()
-    items = await _resolved(store, asked.items or [])
+    items = await resolved(asked.items, "items", store)
     return conversation_body(await store.create_conversation(asked.metadata, items))
 
 
@@ -73,7 +72,7 @@ async def delete_conversation(conversation_id: str, store: Kept) -> Conversation
 async def add_items(request: Request, conversation_id: str, body: AddItems, store: Kept, include: Include) -> ItemList:
     """Append items to a conversation; answers with them."""
     listing.only(request, "include")
-    items = await _resolved(store, body.items)
+    items = await resolved(body.items, "items", store)
     await store.add_items(conversation_id, items)
     return item_list(Page(tuple(items)), include)
 
@@ -98,18 +97,3 @@ async def retrieve_item(
 async def delete_item(conversation_id: str, item_id: str, store: Kept) -> ConversationBody:
     """Take an item out of a conversation; answers with the conversation."""
     return conversation_body(await store.delete_item(conversation_id, item_id))
-
-
-async def _resolved(store: Store, given: list[Any]) -> list[Json]:
-    """Items as they are kept, references replaced by what they name. Errors: InvalidRequest naming the item."""
-    items = kept_items(given, "items")
-    known = await store.find_items([item.id for item in items if isinstance(item, ItemReference)])
-    resolved: list[Json] = []
-    for index, item in enumerate(items):
-        if not isinstance(item, ItemReference):
-            resolved.append(item)
-        elif item.id in known:
-            resolved.append(known[item.id])
-        else:
-            raise InvalidRequest(f"Item with id '{item.id}' not found.", param=f"items[{index}].id")
-    return resolved

@@ -31,6 +31,7 @@ class Marks:
         self.space = space
         self._pattern = re.compile("|".join(re.escape(mark) for mark in marks) or r"(?!)")
         self._beginnings = {mark[:length] for mark in marks for length in range(1, len(mark))}
+        self._firsts = {mark[0] for mark in marks}
         self._longest = max((len(mark) for mark in marks), default=1)
 
     def search(self, text: str) -> re.Match[str] | None:
@@ -39,9 +40,11 @@ class Marks:
 
     def begin(self, text: str) -> int:
         """Where at the end of ``text`` a mark may have begun, with its white space."""
-        for length in range(min(self._longest - 1, len(text)), 0, -1):
-            if text[-length:] in self._beginnings:
-                return self.before(text, len(text) - length)
+        tail = text[max(0, len(text) - self._longest + 1) :]
+        if not self._firsts.isdisjoint(tail):
+            for length in range(len(tail), 0, -1):
+                if text[-length:] in self._beginnings:
+                    return self.before(text, len(text) - length)
         return self.before(text, len(text))
 
     def before(self, text: str, end: int) -> int:

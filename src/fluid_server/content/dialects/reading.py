@@ -85,10 +85,9 @@ class StepReader(Reader):
         return cut
 
     def _tell(self, one: Said | Thought | Argued) -> None:
-        last = self._heard[-1] if self._heard else None
         if not one.text:
             return
-        if isinstance(last, Said | Thought | Argued) and type(last) is type(one):
+        if self._heard and isinstance(last := self._heard[-1], type(one)):
             self._heard[-1] = replace(last, text=last.text + one.text)
         else:
             self._heard.append(one)
