@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fluid_server.content.custom_input import CustomInput
 from fluid_server.content.dialects import Argued, Called, Heard, Said, Thought
@@ -70,7 +70,7 @@ class Answer:
         return self._told(self._reader.feed(safe))
 
     def _told(self, heard: Iterable[Heard]) -> list[Event]:
-        events = [event for one in heard for event in self._event(one)]
+        events = [event for one in self._wanted(heard) for event in self._event(one)]
         if not self._unsettled:
             return events
         settled = self._settled()
@@ -79,6 +79,13 @@ class Answer:
                 events[index] = TextPiece(self.choice, event.text, _last(settled, len(event.text)))
                 settled = []
         return events
+
+    def _wanted(self, heard: Iterable[Heard]) -> Iterator[Heard]:
+        """What is told. Where one call is all there may be, nothing behind it: a piece may hold its end and more."""
+        for one in heard:
+            if self._one_call and self._calls and not (isinstance(one, Argued) and one.index == 0):
+                return
+            yield one
 
     def _settled(self) -> list[TokenLogprob]:
         """Tokens whose text is decided upon; it is text for the user if some is told now, else a mark or a thought."""
