@@ -227,6 +227,7 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
         ),
         ({"response_format": {"type": "json_object"}, "structured_outputs": {"regex": "a"}}, "structured_outputs"),
         ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
+        ({"structured_outputs": {"choice": ["a" * 60_000, "b" * 60_000]}}, "structured_outputs.choice"),
         ({"stop": [1]}, "stop[0]"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),

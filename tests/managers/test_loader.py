@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from fluid_server.catalog.scan import scan
 from fluid_server.config import load_config
 from fluid_server.errors import ModelFailed
-from fluid_server.managers.loader import Loader
+from fluid_server.managers.loader import dialect_of, Loader
 from fluid_server.managers.slot import Slot, State
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, RuntimeReport
@@ -79,3 +80,10 @@ def test_without_a_runtime_nothing_is_unloaded_for_it(slot: Slot) -> None:
     with pytest.raises(ModelFailed, match="no wheel"):
         load(loader(), slot, make_room)
     assert asked == []
+
+
+def test_a_dialect_is_set_by_any_of_a_models_names(slot: Slot) -> None:
+    spec = replace(slot.spec, aliases=("tiny",))
+    assert dialect_of(spec, {"tiny": "hermes", "other": "llama"}) == "hermes"
+    assert dialect_of(spec, {spec.id: "llama", "tiny": "hermes"}) == "llama"
+    assert dialect_of(spec, {"other": "llama"}) is None

@@ -30,7 +30,7 @@ def model_body(manager: RuntimeManager, spec: ModelSpec, *, download: str | None
         aliases=list(spec.aliases),
         kind=spec.kind,
         format=spec.format,
-        capabilities=sorted(spec.abilities | skills(spec.chat_template, manager.dialects.get(spec.id))),
+        capabilities=sorted(spec.abilities | skills(spec.chat_template, manager.dialect(spec))),
         state=state,
         problem=spec.problem or (slot.failure.message if slot.failure else None),
         runtime=info.runtime if info else None,

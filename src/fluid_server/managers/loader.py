@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from fluid_server.config import ServerConfig
@@ -94,7 +94,12 @@ class Loader:
             context_length=config.context_length,
             kv_budget_bytes=kv_budget,
             cache_dir=config.cache_path,
-            dialect=config.dialect.get(spec.id),
+            dialect=dialect_of(spec, config.dialect),
             properties=config.openvino,
         )
         return Load(candidate.runtime, spec, options)
+
+
+def dialect_of(spec: ModelSpec, dialects: Mapping[str, str]) -> str | None:
+    """The dialect that is set for a model, by any of its names; None where none is."""
+    return next((dialects[name] for name in (spec.id, *spec.aliases) if name in dialects), None)

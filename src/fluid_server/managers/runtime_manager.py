@@ -29,7 +29,7 @@ from fluid_server.managers.gauges import gauges
 from fluid_server.managers.herald import Herald
 from fluid_server.managers.lease import Lease, measured
 from fluid_server.managers.library import Library
-from fluid_server.managers.loader import Loader, MakeHandle
+from fluid_server.managers.loader import Loader, MakeHandle, dialect_of
 from fluid_server.managers.room import Room
 from fluid_server.managers.slot import DEATHS_IN_A_ROW, Slot, State
 from fluid_server.managers.turnstile import Pass
@@ -75,7 +75,6 @@ class RuntimeManager:
         self._probe: asyncio.Task[Report] | None = None
         self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
         self.context_length = config.context_length
-        self.dialects = config.dialect
         self.default_keep_alive = config.idle_timeout or FOR_EVER
         self.closing = False
         self.warming = False
@@ -85,7 +84,11 @@ class RuntimeManager:
     async def start(self) -> None:
         """Read the catalog; look for runtimes, go on with downloads and warm up in the background."""
         self._probe = asyncio.create_task(self._look(), name="probe")
-        self.library.say_what_is_there(await self.library.specs())
+        specs = await self.library.specs()
+        self.library.say_what_is_there(specs)
+        known = {name for spec in specs for name in (spec.id, *spec.aliases)}
+        for name in sorted(self._config.dialect.keys() - known):
+            logger.warning("--dialect is set for '%s', and there is no such model", name)
         await self.downloads.start()
         if self._config.warm_up or self._config.pin:
             self.warming = True
@@ -134,6 +137,10 @@ class RuntimeManager:
         """The same without waiting: None while the check runs."""
         done = self._probe is not None and self._probe.done() and not self._probe.cancelled()
         return self._probe.result() if done and self._probe else None
+
+    def dialect(self, spec: ModelSpec) -> str | None:
+        """The dialect that the configuration sets for a model."""
+        return dialect_of(spec, self._config.dialect)
 
     def slot(self, model: str) -> Slot | None:
         """The slot of a model that was asked for at least once, by its id."""

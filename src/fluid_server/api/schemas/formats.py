@@ -13,6 +13,7 @@ from fluid_server.errors import InvalidRequest
 from fluid_server.shapes import Choice, Const, Grammar, JSONSchema, Regex, Shape
 
 MAX_CHOICES = 1000
+LONGEST_CHOICES = 100_000  # characters of all together: engines walk through each of them
 Definition = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
@@ -77,6 +78,11 @@ class StructuredOutputs(Strict):
             check_regex(self.regex, param="structured_outputs.regex")
             return Regex(self.regex)
         if self.choice is not None:
+            if sum(map(len, self.choice)) > LONGEST_CHOICES:
+                raise InvalidRequest(
+                    f"'structured_outputs.choice' may have at most {LONGEST_CHOICES} characters in all.",
+                    param="structured_outputs.choice",
+                )
             return Choice(tuple(Const(text) for text in self.choice))
         return grammar_shape(self.grammar or "")
 
