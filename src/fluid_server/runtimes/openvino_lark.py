@@ -87,9 +87,7 @@ def _tokens(definition: str) -> Iterator[_Token]:
 
 
 def _refused(line: int, what: str) -> UnsupportedField:
-    return UnsupportedField(
-        f"The tool's Lark grammar cannot be enforced by OpenVINO: line {line}, {what}.", param=PARAM
-    )
+    return UnsupportedField(f"The Lark grammar cannot be enforced by OpenVINO: line {line}, {what}.", param=PARAM)
 
 
 class _Translator:

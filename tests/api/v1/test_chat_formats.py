@@ -245,3 +245,18 @@ def test_lark_in_groups_without_end_is_refused(http: httpx.Client) -> None:
     for model in ENGINES:
         body = {"model": model, "messages": [{"role": "user", "content": "x"}], "structured_outputs": wish}
         error_of(http.post("/v1/chat/completions", json=body), 400)
+
+
+@pytest.mark.parametrize("model", ENGINES)
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+@pytest.mark.parametrize("grammar", ["start: undefined_rule", "root ::= undefined_rule"])
+def test_a_grammar_is_refused_by_the_field_that_has_it(http: httpx.Client, model: str, path: str, grammar: str) -> None:
+    asks = {"prompt": "a"} if path == "completions" else {"messages": [{"role": "user", "content": "a"}]}
+    body = {"model": model, **asks, "structured_outputs": {"grammar": grammar}}
+    assert error_of(http.post(f"/v1/{path}", json=body), 400)["param"] == "structured_outputs"
+
+
+def test_a_call_that_cannot_be_enforced_is_refused_by_its_tools(http: httpx.Client) -> None:
+    body = {"model": ECHO, "messages": [{"role": "user", "content": "a"}], "tools": [WEATHER]}
+    error = error_of(http.post("/v1/chat/completions", json={**body, "tool_choice": "required"}), 400)
+    assert error["param"] == "tools"

@@ -78,7 +78,7 @@ def test_what_is_no_question_is_refused_by_name(http: httpx.Client, fields: dict
 @pytest.mark.parametrize("model", LANGUAGE_MODELS)
 def test_ids_outside_of_the_vocabulary_are_refused(http: httpx.Client, model: str) -> None:
     error = error_of(http.post("/v1/detokenize", json={"model": model, "tokens": [2_000_000]}), 400)
-    assert error["param"] == "prompt"
+    assert error["param"] == "tokens"
     assert tokens(http, model, prompt="a")["count"] == 1
 
 

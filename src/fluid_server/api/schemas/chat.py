@@ -195,7 +195,10 @@ class ChatBody(GenerateBody):
     @property
     def own_names(self) -> dict[str, str]:
         """How this request calls what runtimes refuse by another name."""
-        return {"response_format": "structured_outputs"} if self.structured_outputs is not None else {}
+        if self.structured_outputs is not None:
+            names = ("response_format",) if self.tools else ("response_format", "tools")
+            return dict.fromkeys(names, "structured_outputs")
+        return {"response_format": "tools"} if self.tools and self.response_format is None else {}
 
     @property
     def end_user(self) -> str:

@@ -24,7 +24,7 @@ from fluid_server.types import Ability, ChoiceEnd, Done, Event, GenerateRequest,
 
 router = APIRouter(tags=["completions"])
 # The only field here that can ask for a form, and how many alternatives are asked for.
-OUR_NAMES = {"response_format": "structured_outputs", "top_logprobs": "logprobs"}
+OUR_NAMES = {"response_format": "structured_outputs", "tools": "structured_outputs", "top_logprobs": "logprobs"}
 
 
 @router.post("/completions", response_model=TextCompletion, responses=documented() | sse.described())

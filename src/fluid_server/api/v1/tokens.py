@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 
 from fluid_server.api.deps import Manager, Visit, expect, unless_gone
 from fluid_server.api.errors import documented
+from fluid_server.api.naming import named_as
 from fluid_server.api.schemas.answers import Detokenized, Tokens
 from fluid_server.api.schemas.tokens import DetokenizeBody, TokenizeBody
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -36,7 +37,8 @@ async def tokenize(request: Request, body: TokenizeBody, manager: Manager, visit
 async def detokenize(request: Request, body: DetokenizeBody, manager: Manager, visit: Visit) -> Any:
     """The text of token ids, special tokens included."""
     visitor = expect(visit, keep_alive=body.keep_alive)
-    model, answer = await unless_gone(request, _ask(manager, body.model, body.as_request(), visitor))
+    with named_as({"prompt": "tokens"}):
+        model, answer = await unless_gone(request, _ask(manager, body.model, body.as_request(), visitor))
     return Detokenized(model=model, text=answer.text)
 
 
