@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from fluid_server.catalog.scan import scan
 from fluid_server.config import load_config
 from fluid_server.errors import ModelFailed
-from fluid_server.managers.loader import dialect_of, Loader
+from fluid_server.managers.loader import Loader, dialect_of
 from fluid_server.managers.slot import Slot, State
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report, RuntimeReport
