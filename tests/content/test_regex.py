@@ -48,7 +48,8 @@ def as_a_whole(branches: tuple[Branch, ...], text: str) -> bool:
 
 
 PATTERNS = [
-    "abc", "a|b", "a*b+c?", "(ab)+", "(?:a|bc){2,3}", "[a-c]{2}", "[^a-c]", ".", r"\d+", r"\w\s\W", r"\.\*", "",
+    "abc", "a|b", "a*b+c?", "(ab)+", "(a{1,2}){0,2}b", "(a*){2}", "(a{2}){1,2}",
+    "(?:a|bc){2,3}", "[a-c]{2}", "[^a-c]", ".", r"\d+", r"\w\s\W", r"\.\*", "",
     "a{0,2}?", "(a|)b", "[]a]", "[a-]", r"[\d-]", r"\x41é", "(?P<name>a)b", r"^ab$", "^a|b$", r"\Aa\Z", "a{2}", "a{2,}",
 ]  # fmt: skip
 
@@ -80,6 +81,7 @@ def test_it_reads_what_pythons_expressions_read(pattern: str, text: str) -> None
         ("a++", "possessive"),
         ("a{3,2}", "more at least"),
         ("a{99999}", "over the limit"),
+        ("(a{1,9999}){1,9999}", "counts written out"),
         ("a^b", "anchor '^' at position 1"),
         ("(a$)b", "anchor '$'"),
         ("(?i)a", "'(?' at position 0"),

@@ -115,6 +115,16 @@ def _size(expression: Expression) -> int:
             return _size(part) * max(1, least, most or 0)
 
 
+def _repeated(part: Expression, least: int, most: int | None) -> Expression:
+    """A count of a count is one count: written as two, every split of a text would have to be followed."""
+    if not isinstance(part, Repeat) or part.least > 1:
+        return Repeat(part, least, most)
+    highest = None if part.most is None or most is None else part.most * most
+    if part.most == 0 or most == 0:
+        return InOrder(())
+    return Repeat(part.part, part.least * least, highest)
+
+
 def _summed(highs: list[int | None]) -> int | None:
     return None if None in highs else sum(filter(None, highs))
 
@@ -207,7 +217,7 @@ class _Parser:
         self._take("?")  # lazy: what matches as a whole is the same
         if self._text.startswith(("*", "+", "?"), self._at) or COUNT.match(self._text, self._at):
             raise ValueError(f"the quantifier at position {self._at} follows another one")
-        return Repeat(part, least, most)
+        return _repeated(part, least, most)
 
     def _count(self) -> tuple[int, int | None]:
         for sign, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
