@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fluid_server.content.dialects import DIALECTS
 from fluid_server.runtimes.text_answer import Answer
 from fluid_server.runtimes.text_plan import Piece
@@ -99,3 +101,23 @@ def test_ids_of_calls_are_unique() -> None:
     events, _ = told(answer(USE), Piece(1, CALL + CALL, 9, "stop"))
     ids = [event.id for event in events if isinstance(event, ToolPiece) and event.id]
     assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"), [('{"a": 1}', False), ('{"a": ', True), ("Hello", True), ('"\x03"', False)]
+)
+def test_what_was_to_be_json_and_is_not_is_told(text: str, broken: bool) -> None:
+    reader = answer(json=True)
+    told(reader, Piece(1, text, 1, "stop"))
+    assert reader.is_broken is broken
+
+
+def test_a_stop_string_may_cut_json() -> None:
+    reader = answer(json=True, stops=("}",))
+    assert told(reader, Piece(1, '{"a": 1}', 1))[1] == "stop"
+    assert not reader.is_broken
+
+
+def test_a_call_that_a_stop_string_cuts_is_none() -> None:
+    _, finish = told(answer(USE, stops=("1",)), Piece(1, CALL, 9))
+    assert finish == "stop"

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
-from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest
+from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, InvalidRequest, Unavailable
 from fluid_server.runtimes.base import IDLE_WAIT, plain_reason
 from fluid_server.runtimes.openvino_engines import (
     Engine,
@@ -237,7 +237,10 @@ def _too_slow(one: _Waiting) -> FluidError:
             param=SHAPE_PARAM,
         )
     one.grammar.cancel()
-    return EngineFailed("Another request's grammar takes too long to compile. Try again later.")
+    return Unavailable(
+        "Another request's grammar takes long to compile. Try again later, or send this one without a format.",
+        retry_after=PATIENCE,
+    )
 
 
 def _cache_full() -> FluidError:

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 
-from fluid_server.errors import FluidError, InvalidRequest
+from fluid_server.errors import EngineFailed, FluidError, InvalidRequest
 from fluid_server.runtimes.base import BaseRuntime, Outcome, ReportProgress
 from fluid_server.runtimes.text_answer import Answer
 from fluid_server.runtimes.text_plan import Piece, Plan, complete, for_choice, room
@@ -210,6 +210,8 @@ class TextRuntime(BaseRuntime):
         self.count(completion_tokens=piece.tokens)
         events, finish = line.answer.take(piece)
         outcomes: list[Outcome] = [(job.id, event) for event in events]
+        if finish == "stop" and line.answer.is_broken:
+            return outcomes + self._fail(job, _format_lost())
         if finish:
             outcomes += self._end(piece.sequence, line, finish)
         return outcomes
@@ -236,6 +238,10 @@ class TextRuntime(BaseRuntime):
         if sequence in self._started:
             self._started.discard(sequence)
             self.release(sequence)
+
+
+def _format_lost() -> FluidError:
+    return EngineFailed("The engine did not keep to the answer's format. Send it again, or simplify the schema.")
 
 
 def _usage(job: Job) -> Usage:

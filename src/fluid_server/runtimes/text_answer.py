@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ class Answer:
         self._thinking = prompt.thinking
         self._thought = False  # somewhere in this piece
         self._raw = prompt.raw
+        self._json: list[str] | None = [] if prompt.json else None
         self._custom = {tool.name for tool in use.tools if tool.custom} if use is not None else set()
         self._one_call = use is not None and not use.parallel
         self._inputs: dict[int, CustomInput] = {}
@@ -46,6 +48,22 @@ class Answer:
             self.reasoning_tokens += piece.tokens
         return events, finish
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether an answer that ended by itself is not the JSON that its engine was to keep to.
+
+        llama.cpp goes on freely where its grammar engine gives up, and says nothing.
+        """
+        if self._json is None or self._stops.stopped:
+            return False
+        try:
+            json.loads("".join(self._json))
+        except RecursionError:
+            return False  # it nests deeper than we can follow
+        except ValueError:
+            return True
+        return False
+
     def _finish(self, piece: Piece, events: list[Event]) -> str | None:
         if self._called_enough:
             return "tool_calls"
@@ -55,6 +73,8 @@ class Answer:
         rest = "" if self._stops.stopped else self._stops.flush()
         self._safe += len(rest)
         events += self._told([*self._reader.feed(rest), *self._reader.flush()])
+        if self._stops.stopped and self._reader.calls_ended < self._calls:
+            return finish  # the stop string stood within a call: what there is of it is no call
         return "tool_calls" if self._calls and finish == "stop" else finish
 
     @property
@@ -99,6 +119,8 @@ class Answer:
         match heard:
             case Said(text=text):
                 self._thinking = False
+                if self._json is not None:
+                    self._json.append(text)
                 return [TextPiece(self.choice, text)]
             case Thought(text=text):
                 self._thinking = self._thought = True

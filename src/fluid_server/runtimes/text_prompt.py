@@ -12,7 +12,7 @@ from fluid_server.content.dialects import DIALECTS, Dialect, Reader, recognise
 from fluid_server.content.raw_call import RawCall
 from fluid_server.content.template import ChatTemplate
 from fluid_server.errors import ContextTooLong, EngineFailed, InvalidRequest, UnsupportedField
-from fluid_server.shapes import AnyText, Choice, Const, Grammar, Regex, Shape, Tag
+from fluid_server.shapes import AnyText, Choice, Const, Grammar, JSONSchema, Regex, Shape, Tag
 from fluid_server.shapes import Sequence as InOrder
 from fluid_server.types import GenerateRequest, Message, ModelSpec, Tool, ToolUse
 
@@ -46,6 +46,7 @@ class Prompt:
     """What goes into the engine, and how to read what comes out.
 
     ``thinking``: the prompt has opened the reasoning. ``raw``: the answer is a tool's input and nothing else.
+    ``json``: its text is JSON, unless something cuts it.
     """
 
     ids: list[int]
@@ -55,6 +56,7 @@ class Prompt:
     marks: frozenset[str] = frozenset()
     thinking: bool = False
     raw: bool = False
+    json: bool = False
 
 
 class PromptWriter:
@@ -80,6 +82,7 @@ class PromptWriter:
             read=lambda: plain.reader(None, thinking=False),
             stops=request.stop,
             shape=request.shape,
+            json=isinstance(request.shape, JSONSchema),
         )
         if not prompt.ids:
             raise InvalidRequest("The prompt is empty: send at least one token.", param="prompt")
@@ -138,6 +141,7 @@ class PromptWriter:
             ids=ids,
             read=lambda: RawCall(raw.name) if raw else self.dialect.reader(reads, thinking=thinking),
             raw=raw is not None,
+            json=isinstance(request.shape, JSONSchema) and reads is None,
             stops=(*request.stop, *self._template.stops),
             shape=self._shape(request, thinking=thinking, switches={**switches, **request.template_kwargs}),
             marks=self.dialect.marks,
