@@ -103,9 +103,7 @@ def test_ids_of_calls_are_unique() -> None:
     assert len(set(ids)) == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "broken"), [('{"a": 1}', False), ('{"a": ', True), ("Hello", True), ('"\x03"', False)]
-)
+@pytest.mark.parametrize(("text", "broken"), [('{"a": 1}', False), ('{"a": ', True), ("Hello", True), ('"\x03"', True)])
 def test_what_was_to_be_json_and_is_not_is_told(text: str, broken: bool) -> None:
     reader = answer(json=True)
     told(reader, Piece(1, text, 1, "stop"))
