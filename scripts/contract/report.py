@@ -33,7 +33,8 @@ first, so they say the same whatever the model is.
 | **ignored** | a success whose answer shows that the field did nothing, or a wrong request that was taken |
 | **broken** | an error of the server, an answer that the official client cannot read, or none |
 
-The score is the share of cases that were honoured or refused by name.
+The score is the share of cases that were honoured or refused by name. What a server does not have at all ends in a
+404, which names no field: read the score of each API by itself.
 """
 HOW = """\
 ## Try another server
