@@ -9,7 +9,7 @@ import pytest
 from scripts import conformance
 from scripts.contract.case import Outcome
 from scripts.contract.scoring import load
-from tests.front_door import GGUF, RunningServer
+from tests.front_door import ECHO, RunningServer
 
 NOBODY = "http://127.0.0.1:9/v1"  # the discard port: nothing listens there
 
@@ -18,7 +18,7 @@ def test_verdicts_are_shown_kept_and_compared(
     server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept, page = tmp_path / "a.json", tmp_path / "a.md"
-    asked = ["--base-url", server.base_url, "--model", GGUF, "--only", "^n of "]
+    asked = ["--base-url", server.base_url, "--model", ECHO, "--only", "^n of "]
     assert conformance.main([*asked, "--title", "First", "--json", str(kept)]) == 0
     assert {verdict.outcome for verdict in load(kept).verdicts} == {Outcome.HONOURED, Outcome.BY_NAME}
     assert conformance.main([*asked, "--title", "Second", "--markdown", str(page), "--compare", str(kept)]) == 0
