@@ -54,7 +54,7 @@ uv run scripts/conformance.py --base-url http://127.0.0.1:8000/v1               
 Ctrl-C ends a run with what there is. The exit code is 1 where something is broken.
 
 Cases marked ° also take a model that follows the request: it must call the tool that helps, or reason when it is told
-to. A model of a billion parameters does. Use the same model on two servers to compare them.
+to. To compare two servers, give them the same model.
 """
 
 
