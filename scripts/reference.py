@@ -277,8 +277,9 @@ def _reached(names: Iterable[str], types: Mapping[str, Json]) -> set[str]:
 
 def _responses(responses: Json) -> Iterator[tuple[str, ...]]:
     for status, response in responses.items():
-        shown = ((name, media["schema"]) for name, media in _content(response) if "schema" in media)
-        kinds = [_kind(schema) if name == "application/json" else code(name) for name, schema in shown]
+        kinds = [
+            _kind(media["schema"]) if name == "application/json" else code(name) for name, media in _content(response)
+        ]
         yield status, ", ".join(kinds) or "JSON", response["description"].replace("Successful Response", "Success")
 
 

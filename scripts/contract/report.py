@@ -33,7 +33,8 @@ first, so they say the same whatever the model is.
 | **ignored** | a success whose answer shows that the field did nothing, or a wrong request that was taken |
 | **broken** | an error of the server, an answer that the official client cannot read, or none |
 
-The score is the share of cases that were honoured or refused by name.
+The score is the share of cases that were honoured or refused by name. What a server does not have at all ends in a
+404, which names no field: read the score of each API by itself.
 """
 HOW = """\
 ## Try another server
@@ -53,7 +54,7 @@ uv run scripts/conformance.py --base-url http://127.0.0.1:8000/v1               
 Ctrl-C ends a run with what there is. The exit code is 1 where something is broken.
 
 Cases marked ° also take a model that follows the request: it must call the tool that helps, or reason when it is told
-to. A model of a billion parameters does. Use the same model on two servers to compare them.
+to. To compare two servers, give them the same model.
 """
 
 

@@ -35,9 +35,11 @@ def frame(data: dict[str, Any], event: str | None = None) -> bytes:
 
 
 def described(*also: str) -> dict[int | str, dict[str, Any]]:
-    """A stream as the API's description shows it; ``also`` are further media types of the same answer."""
-    text = {"schema": {"type": "string"}}
-    return {200: {"description": "Success", "content": dict.fromkeys((MEDIA_TYPE, *also), text)}}
+    """A stream as the API's description shows it: by its media type, since no schema describes a sequence of events.
+
+    ``also`` are further media types of the same answer.
+    """
+    return {200: {"description": "Success", "content": {media: {} for media in (MEDIA_TYPE, *also)}}}
 
 
 async def _told(error: FluidError) -> bytes:
