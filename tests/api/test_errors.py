@@ -132,7 +132,7 @@ def test_a_wrong_type_is_named(http: httpx.Client, field: str, value: Any) -> No
         ("messages", []),
         ("temperature", 2.1),
         ("temperature", -0.1),
-        ("top_p", 0),
+        ("top_p", -0.1),
         ("top_p", 1.1),
         ("n", 0),
         ("n", 17),

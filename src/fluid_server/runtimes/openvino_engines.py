@@ -11,8 +11,6 @@ from fluid_server.errors import FluidError, UnsupportedField
 from fluid_server.runtimes.text_plan import Plan
 from fluid_server.types import ModelSpec, RuntimeOptions
 
-SMALLEST_SHARE = 1e-6  # a smaller top_p is 0 in the engine's single precision, and refused
-
 
 @dataclass(slots=True)
 class Output:
@@ -116,7 +114,7 @@ def generation_config(genai: Any, plan: Plan) -> Any:
     config.do_sample = bool(sampling.temperature)
     if config.do_sample:
         config.temperature = sampling.temperature
-        config.top_p = max(sampling.top_p or 0.0, SMALLEST_SHARE)
+        config.top_p = sampling.top_p
         config.rng_seed = sampling.seed
         if sampling.top_k:
             config.top_k = sampling.top_k

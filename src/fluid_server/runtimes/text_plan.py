@@ -14,6 +14,7 @@ from fluid_server.types import ModelSpec, RuntimeOptions, Sampling, TokenLogprob
 
 T = TypeVar("T")
 MAX_SEED = 2**31 - 1
+SMALLEST_SHARE = 1e-6  # a smaller top_p is 0 in engines' single precision; only the likeliest token is left either way
 UNKNOWN_CONTEXT = 4096  # tokens, for a model that does not say
 
 
@@ -80,7 +81,7 @@ def complete(asked: Sampling, defaults: Sampling) -> Sampling:
     seed = asked.seed if asked.seed is not None else secrets.randbelow(MAX_SEED)
     return Sampling(
         temperature=temperature if temperature >= COLDEST else 0.0,
-        top_p=_first(asked.top_p, defaults.top_p, 1.0),
+        top_p=max(_first(asked.top_p, defaults.top_p, 1.0), SMALLEST_SHARE),
         top_k=_first(asked.top_k, defaults.top_k, 0),
         min_p=_first(asked.min_p, defaults.min_p, 0.0),
         repetition_penalty=_first(asked.repetition_penalty, defaults.repetition_penalty, 1.0),

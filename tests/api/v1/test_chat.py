@@ -229,7 +229,7 @@ def test_any_seed_is_taken(client: openai.OpenAI, model: str, seed: int) -> None
 
 @pytest.mark.parametrize("model", ENGINES)
 @pytest.mark.parametrize(
-    "narrow", [{"top_p": 1e-9}, {"extra_body": {"top_k": 1}}, {"extra_body": {"min_p": 0.99}}], ids=str
+    "narrow", [{"top_p": 0}, {"top_p": 1e-9}, {"extra_body": {"top_k": 1}}, {"extra_body": {"min_p": 0.99}}], ids=str
 )
 def test_narrow_sampling_is_greedy_again(client: openai.OpenAI, model: str, narrow: dict[str, Any]) -> None:
     assert texts(answered(client, model, temperature=1.5, **narrow)) == [ANSWER]

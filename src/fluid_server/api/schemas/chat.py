@@ -186,9 +186,10 @@ class ChatBody(GenerateBody):
                 "'continue_final_message' and 'add_generation_prompt' cannot both be true.",
                 param="continue_final_message",
             )
-        if self.messages[-1].role != "assistant":
+        last = self.messages[-1]
+        if last.role != "assistant" or last.tool_calls:
             raise InvalidRequest(
-                "With 'continue_final_message' the last message must be the assistant's.",
+                "With 'continue_final_message' the last message must be text of the assistant's.",
                 param="continue_final_message",
             )
 

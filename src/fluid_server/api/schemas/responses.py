@@ -168,7 +168,7 @@ class ResponseBody(PromptBody):
 
     max_output_tokens: int | None = Field(None, ge=1, description="limit of the answer, its reasoning included")
     temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's own")
-    top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling; default: the model's own")
+    top_p: float | None = Field(None, ge=0, le=1, description="nucleus sampling; default: the model's own")
     top_k: int | None = Field(None, ge=0, lt=2**31, description="the k likeliest tokens only; 0: all")
     min_p: float | None = Field(None, ge=0, le=0.999, description="drop tokens below this share of the likeliest")
     repetition_penalty: float | None = Field(None, ge=0.01, le=10, description="multiplicative; 1 is none")
