@@ -48,6 +48,7 @@ SAMPLED: tuple[Case, ...] = (
         "top_p of next to nothing is greedy", "only the likeliest token is drawn",
         chat(), chat(temperature=1.5, top_p=1e-6), check=same, about="top_p",
     ),
+    SAMPLING.case("top_p of 0", "it is greedy", chat(), chat(temperature=1.5, top_p=0), check=same, about="top_p"),
     SAMPLING.case(
         "top_p × n", "in each choice", chat(), chat(temperature=2, top_p=1e-6, n=3), check=all_of(chose(3), same),
         about="top_p n",
