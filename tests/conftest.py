@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import httpx
 import openai
 import pytest
 
-from tests.front_door import PATIENCE, RunningServer
+from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is tried with a model whose engine has no wheel on this platform is skipped, saying so."""
+    tried = getattr(item, "callspec", None)
+    for value in tried.params.values() if tried else ():
+        engine = ENGINE_OF.get(value) if isinstance(value, str) else None
+        if engine is not None and find_spec(engine) is None:
+            pytest.skip(f"{engine} has no wheel for this platform")
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ OPENVINO = "fluid-tiny-ov"
 GGUF = "fluid-tiny-gguf:F16"
 WHISPER = "fluid-tiny-whisper-ov"
 LANGUAGE_MODELS = (OPENVINO, GGUF, "fluid-tiny-gguf:Q8_0")
+ENGINE_OF = {OPENVINO: "openvino_genai", WHISPER: "openvino_genai"} | dict.fromkeys(LANGUAGE_MODELS[1:], "xllamacpp")
 ADDRESS = re.compile(r"API +(http://\S+)/v1")
 PATIENCE = 30.0
 LOOK_EVERY = 0.02
