@@ -12,33 +12,50 @@ from starlette.types import Message
 from fluid_server.api import sse
 from fluid_server.errors import FluidError, InvalidRequest
 
-BEAT = 0.001  # seconds: far more often than any of these sends takes
+BEAT = 0.001  # seconds
 
 
-async def _frames(failure: FluidError | None) -> AsyncGenerator[bytes, None]:
-    await asyncio.sleep(10 * BEAT)
-    yield b"data: {}\n\n"
-    if failure:
-        raise failure
+class SlowClient:
+    """Takes two heartbeats' time for each event, and so does what it waits for."""
+
+    def __init__(self, failure: FluidError | None) -> None:
+        self.bodies: list[bytes] = []
+        self._failure = failure
+        self._beat = asyncio.Event()
+
+    def activity(self) -> str:
+        """What a heartbeat says; asked at each, whether it is sent or not."""
+        self._beat.set()
+        return "generating"
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        await self._two_beats()
+        yield b"data: {}\n\n"
+        if self._failure:
+            raise self._failure
+
+    async def send(self, message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        self.bodies += [body] if body else []
+        if body.startswith(b"data:"):
+            await self._two_beats()
+
+    async def _two_beats(self) -> None:
+        for _ in range(2):
+            self._beat.clear()
+            await self._beat.wait()
 
 
-async def _sent(failure: FluidError | None = None) -> list[bytes]:
-    """The bodies that a client gets who takes several heartbeats' time for each."""
-
+async def _sent(failure: FluidError | None) -> list[bytes]:
     async def receive() -> Message:
         await asyncio.Event().wait()
         raise AssertionError
 
+    client = SlowClient(failure)
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "asgi": {"spec_version": "2.3"}}
-    answer = await sse.respond(Request(scope, receive), _frames(failure), heartbeat=BEAT, activity=lambda: "generating")
-    bodies: list[bytes] = []
-
-    async def send(message: Message) -> None:
-        bodies.append(message.get("body", b""))
-        await asyncio.sleep(10 * BEAT)
-
-    await answer(scope, receive, send)
-    return [body for body in bodies if body]
+    answer = await sse.respond(Request(scope, receive), client.frames(), heartbeat=BEAT, activity=client.activity)
+    await answer(scope, receive, client.send)
+    return client.bodies
 
 
 @pytest.mark.parametrize("failure", [None, InvalidRequest("No.", param="stop")], ids=["done", "failed"])

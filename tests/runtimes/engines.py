@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fluid_server.catalog.scan import scan
 from fluid_server.errors import FluidError
+from fluid_server.runtimes import openvino_llm
+from fluid_server.runtimes.openvino_stateful import Stateful
+from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
-from fluid_server.types import Done, Event, GenerateRequest, Message, Sampling, TextPiece, Usage
+from fluid_server.types import Done, Event, GenerateRequest, Message, RuntimeOptions, Sampling, TextPiece, Usage
 
 SPECS = {spec.id: spec for spec in scan(Path(__file__).resolve().parents[2] / "models")}
 GREEDY = Sampling(temperature=0.0)
+
+
+# id → (runtime, model, package that must be there)
+RUNTIMES = {
+    "openvino": ("openvino", "fluid-tiny-ov", "openvino_genai"),
+    "openvino-one-place": ("openvino", "fluid-tiny-ov", "openvino_genai"),
+    "openvino-stateful": ("openvino", "fluid-tiny-ov", "openvino_genai"),
+    "llamacpp-F16": ("llamacpp", "fluid-tiny-gguf:F16", "xllamacpp"),
+    "llamacpp-Q8_0": ("llamacpp", "fluid-tiny-gguf:Q8_0", "xllamacpp"),
+}
+
+
+@contextmanager
+def loaded(which: str) -> Generator[TextRuntime, None, None]:
+    """One of RUNTIMES with its demo model; skips where its engine has no wheel."""
+    name, model, package = RUNTIMES[which]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} has no wheel for this platform")
+    parallel = 1 if which == "openvino-one-place" else 4
+    with pytest.MonkeyPatch.context() as patch:
+        if which == "openvino-stateful":  # what an NPU gets, on the CPU
+            patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
+        made = create(name)
+        assert isinstance(made, TextRuntime)
+        made.load(SPECS[model], RuntimeOptions(parallel=parallel), lambda text, done: None)
+    yield made
+    made.close()
 
 
 class Numbers:

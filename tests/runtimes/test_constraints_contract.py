@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import jsonschema
 import pytest
 
 from fluid_server.errors import FluidError, InvalidRequest
-from fluid_server.runtimes import openvino_llm
-from fluid_server.runtimes.openvino_stateful import Stateful
-from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
 from fluid_server.shapes import (
     AnyText,
@@ -28,16 +24,9 @@ from fluid_server.shapes import (
     Tag,
     Tagged,
 )
-from fluid_server.types import ChoiceEnd, Event, ReasoningPiece, RuntimeOptions, Sampling, TextPiece
-from tests.runtimes.engines import SPECS, Numbers, answers, ask, text_of, usage_of
+from fluid_server.types import ChoiceEnd, Event, ReasoningPiece, Sampling, TextPiece
+from tests.runtimes.engines import RUNTIMES, Numbers, answers, ask, loaded, text_of, usage_of
 
-# id → (runtime, model, package that must be there)
-RUNTIMES = {
-    "openvino": ("openvino", "fluid-tiny-ov", "openvino_genai"),
-    "openvino-stateful": ("openvino", "fluid-tiny-ov", "openvino_genai"),
-    "llamacpp-F16": ("llamacpp", "fluid-tiny-gguf:F16", "xllamacpp"),
-    "llamacpp-Q8_0": ("llamacpp", "fluid-tiny-gguf:Q8_0", "xllamacpp"),
-}
 HOT = Sampling(temperature=1.5, seed=7)
 PERSON = {
     "type": "object",
@@ -70,19 +59,10 @@ SCHEMAS: dict[str, Any] = {
 CALL = Tag('<tool_call>\n{"name": "f", "arguments": ', JSONSchema(SCHEMAS["choice"]), "}\n</tool_call>")
 
 
-@pytest.fixture(scope="module", params=RUNTIMES)
+@pytest.fixture(scope="module", params=[one for one in RUNTIMES if one != "openvino-one-place"])
 def runtime(request: pytest.FixtureRequest) -> Iterator[TextRuntime]:
-    name, model, package = RUNTIMES[request.param]
-    if find_spec(package) is None:
-        pytest.skip(f"{package} has no wheel for this platform")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "openvino-stateful":  # what an NPU gets, on the CPU
-            patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
-        made = create(name)
-        assert isinstance(made, TextRuntime)
-        made.load(SPECS[model], RuntimeOptions(parallel=4), lambda text, done: None)
-    yield made
-    made.close()
+    with loaded(request.param) as made:
+        yield made
 
 
 def shaped(shape: Shape, sampling: Sampling = HOT, **fields: Any) -> Any:

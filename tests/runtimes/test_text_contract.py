@@ -4,45 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 
 import pytest
 
 from fluid_server.errors import ContextTooLong, FluidError
-from fluid_server.runtimes import openvino_llm
-from fluid_server.runtimes.openvino_stateful import Stateful
-from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
-from fluid_server.types import ChoiceEnd, Event, GenerateRequest, Message, RuntimeOptions, Sampling, TextPiece
-from tests.runtimes.engines import GREEDY, SPECS, Numbers, answers, ask, text_of, usage_of
-
-# id → (runtime, model, package that must be there)
-RUNTIMES = {
-    "openvino": ("openvino", "fluid-tiny-ov", "openvino_genai"),
-    "openvino-one-place": ("openvino", "fluid-tiny-ov", "openvino_genai"),  # where it caches prefixes
-    "openvino-stateful": ("openvino", "fluid-tiny-ov", "openvino_genai"),
-    "llamacpp-F16": ("llamacpp", "fluid-tiny-gguf:F16", "xllamacpp"),
-    "llamacpp-Q8_0": ("llamacpp", "fluid-tiny-gguf:Q8_0", "xllamacpp"),
-}
+from fluid_server.types import ChoiceEnd, Event, GenerateRequest, Message, Sampling, TextPiece
+from tests.runtimes.engines import GREEDY, RUNTIMES, Numbers, answers, ask, loaded, text_of, usage_of
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> Iterator[TextRuntime]:
-    name, model, package = RUNTIMES[request.param]
-    if find_spec(package) is None:
-        pytest.skip(f"{package} has no wheel for this platform")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "openvino-stateful":  # what an NPU gets, on the CPU
-            patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
-        made = create(name)
-        assert isinstance(made, TextRuntime)
-        made.load(
-            SPECS[model],
-            RuntimeOptions(parallel=1 if request.param == "openvino-one-place" else 4),
-            lambda text, done: None,
-        )
-    yield made
-    made.close()
+    with loaded(request.param) as made:
+        yield made
 
 
 def test_the_demo_model_knows_its_capitals(runtime: TextRuntime) -> None:

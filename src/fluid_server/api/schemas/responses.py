@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fluid_server.api.schemas.drawn import Drawn
 from fluid_server.api.schemas.fields import Contract
-from fluid_server.api.schemas.generate import MAX_STOPS, Penalty, Stop, check_text
+from fluid_server.api.schemas.generate import check_text
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.api.schemas.responses_fields import (
     FOREIGN_INCLUDES,
@@ -31,7 +32,7 @@ from fluid_server.api.schemas.strict import Metadata, Strict
 from fluid_server.api.schemas.template_kwargs import SWITCHES, TemplateKwargs
 from fluid_server.api.schemas.tools import Effort
 from fluid_server.errors import InvalidRequest, UnsupportedField
-from fluid_server.types import GenerateRequest, Message, Sampling
+from fluid_server.types import GenerateRequest, Message
 
 MAX_ID = 128
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
@@ -161,23 +162,12 @@ class InputTokensBody(PromptBody):
     contract: ClassVar[Contract] = INPUT_TOKENS
 
 
-class ResponseBody(PromptBody):
+class ResponseBody(Drawn, PromptBody):
     """POST /v1/responses."""
 
     contract: ClassVar[Contract] = RESPONSES
 
     max_output_tokens: int | None = Field(None, ge=1, description="limit of the answer, its reasoning included")
-    temperature: float | None = Field(None, ge=0, le=2, description="0 is greedy; default: the model's own")
-    top_p: float | None = Field(None, ge=0, le=1, description="nucleus sampling; default: the model's own")
-    top_k: int | None = Field(None, ge=0, lt=2**31, description="the k likeliest tokens only; 0: all")
-    min_p: float | None = Field(None, ge=0, le=0.999, description="drop tokens below this share of the likeliest")
-    repetition_penalty: float | None = Field(None, ge=0.01, le=10, description="multiplicative; 1 is none")
-    presence_penalty: Penalty | None = Field(None, description="additive, once a token has been said")
-    frequency_penalty: Penalty | None = Field(None, description="additive, for each time a token has been said")
-    seed: int | None = Field(None, ge=-(2**63), lt=2**64, description="same seed, same draw, as far as batching allows")
-    stop: Stop | Annotated[list[Stop], Field(fail_fast=True)] | None = Field(
-        None, description="up to 4 texts that end the answer and are not part of it"
-    )
     ignore_eos: bool | None = Field(None, description="go on after the model's end token, up to max_output_tokens")
     include: list[str] | None = Field(None, max_length=100, description=f"{LOGPROBS}, {SEALED}")
     top_logprobs: int | None = Field(
@@ -199,8 +189,6 @@ class ResponseBody(PromptBody):
     def _consistent(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
-        if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
-            raise InvalidRequest(f"'stop' may hold at most {MAX_STOPS} texts.", param="stop")
         if self.background and self.store is False:
             raise InvalidRequest("'background' needs 'store': the response is fetched later.", param="background")
         check_includes(self.include or ())
@@ -227,23 +215,9 @@ class ResponseBody(PromptBody):
             self.as_prompt(messages),
             sampling=self.sampling,
             max_tokens=self.max_output_tokens,
-            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            stop=self.stops,
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.logprobs,
-        )
-
-    @property
-    def sampling(self) -> Sampling:
-        """How tokens are drawn, as far as the client says."""
-        return Sampling(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            repetition_penalty=self.repetition_penalty,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            seed=self.seed,
         )
 
 

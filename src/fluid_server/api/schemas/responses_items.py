@@ -110,47 +110,47 @@ class CallOrigin(Strict):
             raise UnsupportedField("Tools are only called by the model itself here.", param=f"{where}.caller")
 
 
-class FunctionCallItem(CallOrigin):
-    """A call that the model made: ``arguments`` is JSON as text."""
+class CallItem(CallOrigin):
+    """A call that the model made, of whichever kind of tool."""
 
-    type: Literal["function_call"]
+    type: str
     call_id: str = Field(min_length=1, max_length=MAX_ID)
     name: str = Field(min_length=1)
+
+    def kept_with(self, where: str, **said: str) -> Item:
+        """The call as it is kept, with what the tool was given. Errors: UnsupportedField for one of another origin."""
+        self.refuse_foreign(where)
+        return {
+            "id": self.id or new_item_id(self.type),
+            "type": self.type,
+            "call_id": self.call_id,
+            "name": self.name,
+            **said,
+            "status": self.status or "completed",
+        }
+
+
+class FunctionCallItem(CallItem):
+    """A call of a function: ``arguments`` is JSON as text."""
+
+    type: Literal["function_call"]
     arguments: str
     parsed_arguments: Any = Field(None, description="accepted; what an SDK made of the arguments")
 
     def kept(self, where: str) -> Item:
         """The call as it is kept."""
-        self.refuse_foreign(where)
-        return {
-            "id": self.id or new_item_id(self.type),
-            "type": self.type,
-            "call_id": self.call_id,
-            "name": self.name,
-            "arguments": self.arguments,
-            "status": self.status or "completed",
-        }
+        return self.kept_with(where, arguments=self.arguments)
 
 
-class CustomCallItem(CallOrigin):
+class CustomCallItem(CallItem):
     """A call of a custom tool: ``input`` is what it is given."""
 
     type: Literal["custom_tool_call"]
-    call_id: str = Field(min_length=1, max_length=MAX_ID)
-    name: str = Field(min_length=1)
     input: str
 
     def kept(self, where: str) -> Item:
         """The call as it is kept."""
-        self.refuse_foreign(where)
-        return {
-            "id": self.id or new_item_id(self.type),
-            "type": self.type,
-            "call_id": self.call_id,
-            "name": self.name,
-            "input": self.input,
-            "status": self.status or "completed",
-        }
+        return self.kept_with(where, input=self.input)
 
 
 class CallOutputItem(CallOrigin):
