@@ -8,20 +8,16 @@ from pydantic import Field, model_validator
 
 from fluid_server.api.schemas.chat import ChatMessage
 from fluid_server.api.schemas.completion import Tokens
-from fluid_server.api.schemas.generate import MAX_ITEMS, check_text
+from fluid_server.api.schemas.generate import MAX_ITEMS, OfModel, check_text
 from fluid_server.api.schemas.keep_alive import KeepAlive
-from fluid_server.api.schemas.strict import Strict
 from fluid_server.api.schemas.tools import MAX_TOOLS, ChatTool, chat_tool_use
 from fluid_server.errors import InvalidRequest
 from fluid_server.types import GenerateRequest, TokenizeRequest
 
-Model = Annotated[str, Field(min_length=1, max_length=256, description="a model's id, as GET /v1/models lists it")]
 
-
-class TokenizeBody(Strict):
+class TokenizeBody(OfModel):
     """POST /v1/tokenize: of a text, or of a chat as its model would get it."""
 
-    model: Model
     prompt: str | None = Field(None, description="a text; exactly one of `prompt` and `messages` must be given")
     messages: Annotated[list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)] | None = Field(
         None, description="a chat, whose template's own tokens are counted too"
@@ -63,10 +59,9 @@ class TokenizeBody(Strict):
         )
 
 
-class DetokenizeBody(Strict):
+class DetokenizeBody(OfModel):
     """POST /v1/detokenize."""
 
-    model: Model
     tokens: Tokens = Field(description="token ids")
     keep_alive: KeepAlive = None
 
