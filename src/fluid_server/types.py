@@ -99,6 +99,7 @@ class ModelSpec:
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     sampling: Sampling = Sampling()
     languages: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
     mmproj: Path | None = None
     kv_bytes_per_token: int | None = None
     modified: float = 0.0
@@ -288,18 +289,55 @@ class TokenizeRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chunking:
+    """How speech is told from silence, and where a long recording may be cut. Lengths in seconds.
+
+    ``threshold``: from which probability of speech on (0 to 1) sound counts as speech. ``padding``: how much of the
+    silence around speech is kept with it. ``silence``: a pause of this length always ends a chunk.
+    """
+
+    threshold: float = 0.5
+    padding: float = 0.3
+    silence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeRequest:
-    """Speech to be written down. ``audio`` is a file, or its bytes, in any format that content.sound can decode."""
+    """Speech to be written down. ``audio`` is a file, or its bytes, in any format that content.sound can decode.
+
+    ``task`` is transcribe, or translate (into English). ``language`` None: it is detected. ``keywords`` are words
+    that are likely to be said. ``words`` and ``logprobs``: with the times of single words, with log probabilities of
+    tokens, where the runtime has them.
+    """
 
     audio: Path | bytes
     language: str | None = None
     prompt: str | None = None
+    keywords: tuple[str, ...] = ()
     temperature: float = 0.0
     task: str = "transcribe"
+    words: bool = False
+    logprobs: bool = False
+    chunking: Chunking = Chunking()
     max_seconds: float = 4 * 3600.0
 
 
-Request = GenerateRequest | TokenizeRequest | TranscribeRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakRequest:
+    """Text to be spoken. ``voice`` is one of the model's own; None is its first.
+
+    ``speed`` 1 is the voice's own. ``format`` is one of mp3, opus, aac, flac, wav and pcm (16-bit little-endian,
+    24 kHz, mono).
+    """
+
+    text: str
+    voice: str | None = None
+    speed: float = 1.0
+    language: str | None = None
+    format: str = "mp3"
+
+
+Request = GenerateRequest | TokenizeRequest | TranscribeRequest | SpeakRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +420,57 @@ class Tokenized:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that was heard, from ``start`` to ``end`` seconds into the recording."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of speech, from ``start`` to ``end`` seconds into the recording, in the order of time.
+
+    ``text`` is as the model writes it, its leading space included: the texts of all segments together are the
+    transcript. ``words`` are there where they were asked for. ``avg_logprob`` (mean natural-log probability of its
+    tokens), ``no_speech_prob`` and ``tokens`` are None or empty where the engine does not tell.
+    """
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    tokens: tuple[int, ...] = ()
+    temperature: float = 0.0
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageHeard:
+    """The language of a recording, as a code; told once, before its first text."""
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """How far into the recording everything has been heard, in seconds, and its length where that is known."""
+
+    seconds: float
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPiece:
+    """A piece of the sound file that was asked for, ``seconds`` long. All pieces together are the file."""
+
+    data: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The request has ended well: nothing follows."""
 
@@ -393,7 +482,8 @@ class Cancelled:
     """The request has left the engine because it was told to: its place is free."""
 
 
-Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Done | Cancelled
+Heard = Segment | LanguageHeard | Listened
+Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Heard | SoundPiece | Done | Cancelled
 
 
 @dataclass(frozen=True, slots=True)

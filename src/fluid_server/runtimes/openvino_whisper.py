@@ -16,10 +16,12 @@ from fluid_server.runtimes.openvino_shared import import_genai, properties
 from fluid_server.types import (
     ChoiceEnd,
     Done,
+    LanguageHeard,
     ModelInfo,
     ModelSpec,
     Request,
     RuntimeOptions,
+    Segment,
     TextPiece,
     TranscribeRequest,
     Usage,
@@ -71,7 +73,7 @@ class OpenVINOWhisperRuntime(OneAtATimeRuntime):
             while (item := task.next()) is not _END:
                 if isinstance(item, FluidError):
                     raise item
-                yield TextPiece(0, item) if isinstance(item, str) else None
+                yield TextPiece(0, item) if isinstance(item, str) else item
             yield ChoiceEnd(0, "stop")
             yield Done(Usage(completion_tokens=task.tokens, audio_seconds=task.seconds))
         finally:
@@ -89,7 +91,7 @@ class _Task:
         self._genai = genai
         self._request = request
         self._multilingual = multilingual
-        self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
         self._end: object = EngineFailed("The transcription broke off.")  # unless it ends otherwise
@@ -99,8 +101,8 @@ class _Task:
     def start(self) -> None:
         self._thread.start()
 
-    def next(self) -> object:
-        """A piece of text, a failure, the end, or None when nothing has come for a tick."""
+    def next(self) -> Any:
+        """A piece of text, what was heard, a failure, the end, or None when nothing has come for a tick."""
         try:
             return self._items.get(timeout=TICK)
         except queue.Empty:
@@ -134,8 +136,13 @@ class _Task:
     def _recognise(self, sound: Sound) -> None:
         if self._stopped.is_set():
             return
-        result = self._pipeline.generate(sound.samples, streamer=self._on_text, **self._settings())
+        settings = {"return_timestamps": True, **self._settings()}
+        result = self._pipeline.generate(sound.samples, streamer=self._on_text, **settings)
         self.tokens = int(result.perf_metrics.get_num_generated_tokens())
+        if result.language:
+            self._items.put(LanguageHeard(result.language.strip("<|>")))
+        for chunk in result.chunks or ():
+            self._items.put(Segment(start=chunk.start_ts, end=chunk.end_ts, text=chunk.text))
 
     def _on_text(self, text: str) -> Any:
         # The pipeline decodes timestamp tokens as text where a model puts them unasked (seen with a prompt).
