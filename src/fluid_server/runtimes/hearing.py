@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-from fluid_server.runtimes.base import BaseRuntime, ReportProgress
+from fluid_server.content.sound import FileSource
+from fluid_server.errors import EngineFailed, FluidError, InvalidRequest
+from fluid_server.runtimes.base import BaseRuntime, Outcome, ReportProgress, arrived
 from fluid_server.runtimes.hearing_plan import Ask, Hears, Recognised, Say
-from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
+from fluid_server.runtimes.hearing_rota import Rota
+from fluid_server.runtimes.hearing_task import Transcription
+from fluid_server.types import Done, Event, ModelInfo, ModelSpec, Request, RuntimeOptions, TranscribeRequest
 
 
 class HearingRuntime(BaseRuntime):
     """Decodes files, cuts them at silence, has their windows recognised and puts the answers together.
 
     A subclass gives ``open`` and ``recognise``, and sets ``hears`` in ``open`` (and ``lanes``, where the engine
-    gains from several windows at once).
+    gains from several windows at once). Files are served in turn, a window each, so that a short one does not wait
+    for the end of a long one. One more thread decodes, at most two windows ahead of each file.
+
+    A prompt goes to every window: they are recognised apart from each other, so that none can lead the next astray.
     """
 
     hears: Hears = Hears()
     lanes: int = 1  # threads that call ``recognise``
-    engine: ClassVar[str] = "The engine"  # in words, for failures
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[int, Transcription] = {}
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._rota: Rota | None = None
 
     @abstractmethod
     def open(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
@@ -40,3 +53,71 @@ class HearingRuntime(BaseRuntime):
         return what there is, which may be nothing. Errors: FluidError; RuntimeError, ValueError, TypeError, OSError
         and MemoryError are taken for the engine's failure at this file. After anything else the worker ends.
         """
+
+    def load(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
+        """Bring the model into memory and start the threads."""
+        info = self.open(spec, options, progress)
+        self._rota = Rota(self.lanes)
+        return info
+
+    def add(self, request_id: int, request: Request) -> None:
+        """Take a file. Errors: InvalidRequest, UnsupportedField."""
+        if not isinstance(request, TranscribeRequest):
+            raise InvalidRequest("This model transcribes speech and cannot do anything else.", param="model")
+        self.hears.check(request)
+        assert self._rota is not None
+        source = FileSource(request.audio, max_seconds=request.max_seconds)
+        task = Transcription(source, request, self.recognise, partial(self._tell, request_id))
+        self._tasks[request_id] = task
+        self._rota.add(task)
+
+    def step(self) -> list[Outcome]:
+        """What the threads have told since; waits a moment for the first. Errors: EngineFailed if one has died."""
+        if self._rota is None or self._rota.broken:
+            raise EngineFailed("A thread of the engine has died.")
+        outcomes = [(number, event) for number, event in arrived(self._outcomes) if number in self._tasks]
+        for number, event in outcomes:
+            self._account(number, event)
+        return outcomes
+
+    def drop(self, request_id: int) -> bool:
+        """Leave a file alone; a window of it that the engine has begun ends at its next token."""
+        if (task := self._tasks.pop(request_id, None)) is None:
+            return False
+        task.stop()
+        self._stir()
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is a file."""
+        return bool(self._tasks)
+
+    @property
+    def load_now(self) -> tuple[int, int]:
+        """All files are worked at in turn; none waits."""
+        return len(self._tasks), 0
+
+    def close(self) -> None:
+        """Leave all files and end the threads."""
+        for number in list(self._tasks):
+            self.drop(number)
+        if self._rota is not None:
+            self._rota.close()
+
+    def _tell(self, number: int, event: Event | FluidError) -> None:
+        self._outcomes.put((number, event))
+
+    def _stir(self) -> None:
+        if self._rota is not None:
+            self._rota.stir()
+
+    def _account(self, number: int, event: Event | FluidError) -> None:
+        if isinstance(event, Done):
+            usage = event.usage
+            self.count(completed=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        elif isinstance(event, FluidError):
+            self.count(failed=1)
+        else:
+            return
+        del self._tasks[number]

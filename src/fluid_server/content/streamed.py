@@ -1,0 +1,98 @@
+"""Text that is sent out while a speech model still writes, although it may turn out wrong in the end.
+
+What was sent stands: it cannot be taken back. So an end that repeats what was just said is held back, for that is
+how a model that has lost its thread looks, and what is recognised afterwards is fitted to what was sent already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from fluid_server.content.transcript import compression_ratio
+from fluid_server.types import Segment
+
+MEMORY = 200  # characters; the longest phrase whose repetition is noticed while it comes
+LOOPING = 48  # characters of repetition, from which on a text that can be compressed well is taken for a loop
+DEGENERATE = 2.4  # compression ratio; OpenAI's threshold
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts that put no space between words
+
+_WORD = re.compile(rf"[{UNSPACED}]|\w+")
+_NO_SPACE_AFTER = re.compile(rf"[\s{UNSPACED}、。！？]")
+
+
+class Steady:
+    """Lets text through as it comes, but for an end that was said before within the last MEMORY characters.
+
+    In plain prose that holds back a few letters. ``loops`` says that the model is repeating itself for good.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._sent = 0
+
+    def feed(self, text: str) -> str:
+        """What can be sent now that ``text`` has come; nothing before the first letter or digit."""
+        self._text += text
+        end = len(self._text) - self._repeated()
+        if end <= self._sent or not any(map(str.isalnum, self._text[:end])):
+            return ""
+        start, self._sent = self._sent, end
+        return self._text[start:end]
+
+    @property
+    def loops(self) -> bool:
+        """Whether the end repeats what was said, and the whole text says little for its length."""
+        return self._repeated() >= LOOPING and compression_ratio(self._text) > DEGENERATE
+
+    def _repeated(self) -> int:
+        """The length of the longest end of the text that stands in it already; it may overlap with itself."""
+        count, size = 0, len(self._text)
+        while count < size - 1 and self._text.find(self._text[-count - 1 :], max(0, size - count - 1 - MEMORY), -1) >= 0:
+            count += 1
+        return count
+
+
+def spaced(before: str, text: str) -> str:
+    """``text`` with a space before it where the words of two windows would run into each other."""
+    if not before or not text or _NO_SPACE_AFTER.match(before[-1]) or _NO_SPACE_AFTER.match(text[0]):
+        return text
+    return " " + text
+
+
+def reconciled(streamed: str, segments: Sequence[Segment], start: float, end: float) -> tuple[Segment, ...]:
+    """Segments whose texts together begin with what was sent already, and lose none of the words.
+
+    Where a second try has found other words, what was sent stands in the place of those that say the same, and
+    everything else follows. ``start`` and ``end`` are the window's, for text that belongs to no segment.
+    """
+    text = "".join(segment.text for segment in segments)
+    if text.startswith(streamed):
+        return tuple(segments)
+    cut = _already_said(streamed, text)
+    stood: list[Segment] = []
+    rest = list(segments)
+    while rest and cut >= len(rest[0].text):
+        cut -= len(rest[0].text)
+        stood.append(rest.pop(0))
+    if cut:  # in the middle of a segment: its end stays with its beginning
+        streamed += rest[0].text[cut:]
+        stood.append(rest.pop(0))
+    if not stood:
+        edge = min(rest[0].start, end) if rest else end
+        return (Segment(start=min(start, edge), end=edge, text=streamed), *rest)
+    words = tuple(word for segment in stood for word in segment.words)
+    return (replace(stood[0], end=stood[-1].end, text=streamed, words=words), *rest)
+
+
+def _already_said(streamed: str, text: str) -> int:
+    """Up to where ``text`` says the same as ``streamed``, in characters: 0 where they have little in common."""
+    sent = [word.casefold() for word in _WORD.findall(streamed)]
+    found = list(_WORD.finditer(text))
+    blocks = SequenceMatcher(None, sent, [word.group().casefold() for word in found], autojunk=False)
+    same = [block for block in blocks.get_matching_blocks() if block.size]
+    if not same or 2 * sum(block.size for block in same) < len(sent):
+        return 0
+    return found[same[-1].b + same[-1].size - 1].end()

@@ -1,0 +1,155 @@
+"""One file on its way: decoded, cut into windows, recognised and told."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fluid_server.content.sound import SAMPLE_RATE
+from fluid_server.content.utterances import Utterance, Utterances, Window
+from fluid_server.errors import EngineFailed, FluidError, UnreadableAudio
+from fluid_server.runtimes.base import plain_reason
+from fluid_server.runtimes.hearing_plan import LONGEST_WINDOW, Ask
+from fluid_server.runtimes.hearing_rota import Job, Task
+from fluid_server.runtimes.hearing_tries import Recognise, well_recognised
+from fluid_server.runtimes.hearing_writer import Part, Writer
+from fluid_server.types import Event, TranscribeRequest
+
+AHEAD = 2  # windows that are cut and not yet taken: memory is bounded by them
+SHORTEST = 400  # samples, 25 ms: Whisper's own frame; less cannot hold a sound
+
+Samples = npt.NDArray[np.float32]
+Tell = Callable[[Event | FluidError], None]
+
+
+class Source(Protocol):
+    """Where the sound of a recording comes from: mono samples at SAMPLE_RATE, about a second at a time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``pull`` would give something now; quick."""
+
+    @property
+    def total(self) -> float | None:
+        """The recording's length in seconds, where it is known."""
+
+    def pull(self) -> Samples | None:
+        """The next samples, None after the last. Errors: UnreadableAudio, TooLarge, OSError."""
+
+    def close(self) -> None:
+        """Let go of whatever it reads; called by the thread that pulls."""
+
+
+class Transcription(Task):
+    """A recording that is transcribed from its beginning to its end.
+
+    ``recognise`` is the runtime's. ``tell`` gets its events, in order, or the one failure that ends it, from any
+    thread; nothing once it was stopped.
+    """
+
+    def __init__(self, source: Source, request: TranscribeRequest, recognise: Recognise, tell: Tell) -> None:
+        self._source: Source | None = source
+        self._utterances = Utterances(request.chunking, longest=LONGEST_WINDOW)
+        self._ask = _ask_of(request)
+        self._recognise = recognise
+        self._tell_out = tell
+        self._stopped = threading.Event()
+        self._windows: deque[Part] = deque()
+        self._running: set[Part] = set()
+        self._samples = self._count = 0
+        self._writer = Writer(self._tell, whole=request.logprobs)
+
+    def stop(self) -> None:
+        """Nobody waits any more: tell nothing, leave what is being done at the next occasion."""
+        self._stopped.set()
+
+    @property
+    def hungry(self) -> bool:
+        """Whether there is more sound and room for it, or a source to be closed."""
+        if self._source is None:
+            return False
+        return self._stopped.is_set() or (len(self._windows) < AHEAD and self._source.ready)
+
+    def feed(self) -> None:
+        """About a second of sound."""
+        source = self._source
+        assert source is not None
+        with self._own_failures("The sound could not be read"):
+            block = None if self._stopped.is_set() else source.pull()
+            if block is None:
+                self._source = None
+                source.close()
+                self._all_is_fed()
+            else:
+                self._samples += len(block)
+                self._cut(self._utterances.feed(block))
+                self._writer.fed(self._samples / SAMPLE_RATE, source.total)
+
+    def take(self) -> Job | None:
+        """The next window. The first one with speech decides the language, and the others wait for it."""
+        if self._stopped.is_set() or not self._windows or (self._running and self._ask.language is None):
+            return None
+        part = self._windows.popleft()
+        self._running.add(part)
+        self._count += 1
+        return partial(self._hear, part, replace(self._ask, seed=self._count * 100))
+
+    def _hear(self, part: Part, ask: Ask) -> None:
+        with self._own_failures("This could not be transcribed"):
+            say = partial(self._writer.say, part)
+            found = well_recognised(self._recognise, part.window.samples, ask, say, self._stopped.is_set)
+            if self._ask.language is None and found.segments:
+                self._ask = replace(self._ask, language=found.language)
+            self._writer.put(part, found)
+        self._running.discard(part)
+
+    def _all_is_fed(self) -> None:
+        if self._stopped.is_set():
+            return
+        if self._samples < SHORTEST:
+            length = f"{self._samples * 1000 / SAMPLE_RATE:.0f} ms"
+            raise UnreadableAudio(f"The audio is {length} long: too short to hold speech.", param="file")
+        self._cut(self._utterances.finish())
+        self._writer.end(self._samples / SAMPLE_RATE)
+
+    def _cut(self, found: list[Utterance]) -> None:
+        self._windows.extend(self._writer.open(one) for one in found if isinstance(one, Window))
+
+    def _tell(self, event: Event) -> None:
+        if not self._stopped.is_set():
+            self._tell_out(event)
+
+    @contextmanager
+    def _own_failures(self, what: str) -> Generator[None]:
+        """What goes wrong with one recording is that one's end."""
+        try:
+            yield
+        except FluidError as error:
+            self._fail(error)
+        except (RuntimeError, ValueError, TypeError, OSError, MemoryError) as error:
+            self._fail(EngineFailed(f"{what}: {plain_reason(error)}"))
+
+    def _fail(self, error: FluidError) -> None:
+        if not self._stopped.is_set():
+            self._tell_out(error)
+        self.stop()
+
+
+def _ask_of(request: TranscribeRequest) -> Ask:
+    return Ask(
+        language=request.language,
+        task=request.task,
+        prompt=request.prompt,
+        keywords=request.keywords,
+        temperature=request.temperature,
+        words=request.words,
+        logprobs=request.logprobs,
+    )
