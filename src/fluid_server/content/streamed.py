@@ -17,7 +17,9 @@ from fluid_server.types import Segment
 MEMORY = 200  # characters; the longest phrase whose repetition is noticed while it comes
 LOOPING = 48  # characters of repetition, from which on a text that can be compressed well is taken for a loop
 DEGENERATE = 2.4  # compression ratio; OpenAI's threshold
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts that put no space between words
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts that put no space between words
+)
 
 _WORD = re.compile(rf"[{UNSPACED}]|\w+")
 _NO_SPACE_AFTER = re.compile(rf"[\s{UNSPACED}、。！？]")
@@ -50,7 +52,9 @@ class Steady:
     def _repeated(self) -> int:
         """The length of the longest end of the text that stands in it already; it may overlap with itself."""
         count, size = 0, len(self._text)
-        while count < size - 1 and self._text.find(self._text[-count - 1 :], max(0, size - count - 1 - MEMORY), -1) >= 0:
+        while (
+            count < size - 1 and self._text.find(self._text[-count - 1 :], max(0, size - count - 1 - MEMORY), -1) >= 0
+        ):
             count += 1
         return count
 

@@ -10,11 +10,11 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from fluid_server.content.sound import FileSource
 from fluid_server.errors import EngineFailed, FluidError, InvalidRequest
 from fluid_server.runtimes.base import BaseRuntime, Outcome, ReportProgress, arrived
 from fluid_server.runtimes.hearing_plan import Ask, Hears, Recognised, Say
 from fluid_server.runtimes.hearing_rota import Rota
+from fluid_server.runtimes.hearing_source import FileSource
 from fluid_server.runtimes.hearing_task import Transcription
 from fluid_server.types import Done, Event, ModelInfo, ModelSpec, Request, RuntimeOptions, TranscribeRequest
 
@@ -67,7 +67,8 @@ class HearingRuntime(BaseRuntime):
         self.hears.check(request)
         assert self._rota is not None
         source = FileSource(request.audio, max_seconds=request.max_seconds)
-        task = Transcription(source, request, self.recognise, partial(self._tell, request_id))
+        tell = partial(self._tell, request_id)
+        task = Transcription(source, request, self.recognise, tell, detects=self.hears.detects)
         self._tasks[request_id] = task
         self._rota.add(task)
 

@@ -24,6 +24,11 @@ class Task(ABC):
     def hungry(self) -> bool:
         """Whether ``feed`` has something to do now; asked under a lock, so it is quick."""
 
+    @property
+    @abstractmethod
+    def over(self) -> bool:
+        """Whether nothing is left to be done for it. Quick, as ``hungry``."""
+
     @abstractmethod
     def feed(self) -> None:
         """Take in about a second of sound. Called by one thread only."""
@@ -62,7 +67,7 @@ class Rota:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the threads and wait for them."""
+        """End the threads and wait for them; the tasks must have been stopped."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -82,11 +87,18 @@ class Rota:
 
     def _wait_for(self, find: Callable[[], Job | None]) -> Job | None:
         with self._changed:
-            while not self._ended:
+            while True:
+                self._forget()
                 if (job := find()) is not None:
                     return job
+                if self._ended:  # after the last job: a task that was stopped has its source closed
+                    return None
                 self._changed.wait()
-        return None
+
+    def _forget(self) -> None:
+        for row in (self._feeding, self._hearing):
+            for task in [task for task in row if task.over]:
+                row.remove(task)
 
     def _next_meal(self) -> Job | None:
         task = _in_turn(self._feeding, lambda task: task if task.hungry else None)

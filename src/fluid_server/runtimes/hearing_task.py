@@ -8,10 +8,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from fluid_server.content.sound import SAMPLE_RATE
 from fluid_server.content.utterances import Utterance, Utterances, Window
@@ -19,6 +15,7 @@ from fluid_server.errors import EngineFailed, FluidError, UnreadableAudio
 from fluid_server.runtimes.base import plain_reason
 from fluid_server.runtimes.hearing_plan import LONGEST_WINDOW, Ask
 from fluid_server.runtimes.hearing_rota import Job, Task
+from fluid_server.runtimes.hearing_source import Source
 from fluid_server.runtimes.hearing_tries import Recognise, well_recognised
 from fluid_server.runtimes.hearing_writer import Part, Writer
 from fluid_server.types import Event, TranscribeRequest
@@ -26,37 +23,22 @@ from fluid_server.types import Event, TranscribeRequest
 AHEAD = 2  # windows that are cut and not yet taken: memory is bounded by them
 SHORTEST = 400  # samples, 25 ms: Whisper's own frame; less cannot hold a sound
 
-Samples = npt.NDArray[np.float32]
 Tell = Callable[[Event | FluidError], None]
-
-
-class Source(Protocol):
-    """Where the sound of a recording comes from: mono samples at SAMPLE_RATE, about a second at a time."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether ``pull`` would give something now; quick."""
-
-    @property
-    def total(self) -> float | None:
-        """The recording's length in seconds, where it is known."""
-
-    def pull(self) -> Samples | None:
-        """The next samples, None after the last. Errors: UnreadableAudio, TooLarge, OSError."""
-
-    def close(self) -> None:
-        """Let go of whatever it reads; called by the thread that pulls."""
 
 
 class Transcription(Task):
     """A recording that is transcribed from its beginning to its end.
 
-    ``recognise`` is the runtime's. ``tell`` gets its events, in order, or the one failure that ends it, from any
-    thread; nothing once it was stopped.
+    ``recognise`` is the runtime's, and ``detects`` whether the model tells languages apart. ``tell`` gets the events,
+    in order, or the one failure that ends it all, from any thread; nothing once it was stopped.
     """
 
-    def __init__(self, source: Source, request: TranscribeRequest, recognise: Recognise, tell: Tell) -> None:
-        self._source: Source | None = source
+    def __init__(
+        self, source: Source, request: TranscribeRequest, recognise: Recognise, tell: Tell, *, detects: bool
+    ) -> None:
+        self._source = source
+        self._fed = False
+        self._settled = request.language is not None or not detects
         self._utterances = Utterances(request.chunking, longest=LONGEST_WINDOW)
         self._ask = _ask_of(request)
         self._recognise = recognise
@@ -74,28 +56,31 @@ class Transcription(Task):
     @property
     def hungry(self) -> bool:
         """Whether there is more sound and room for it, or a source to be closed."""
-        if self._source is None:
+        if self._fed:
             return False
         return self._stopped.is_set() or (len(self._windows) < AHEAD and self._source.ready)
 
+    @property
+    def over(self) -> bool:
+        """Whether all was fed and recognised, or it was stopped and its source is closed."""
+        return self._fed and (self._stopped.is_set() or not (self._windows or self._running))
+
     def feed(self) -> None:
-        """About a second of sound."""
-        source = self._source
-        assert source is not None
+        """About a second of sound; at the end of it, or of everybody's interest, the source is closed."""
         with self._own_failures("The sound could not be read"):
-            block = None if self._stopped.is_set() else source.pull()
-            if block is None:
-                self._source = None
-                source.close()
-                self._all_is_fed()
-            else:
+            if not self._stopped.is_set() and (block := self._source.pull()) is not None:
                 self._samples += len(block)
                 self._cut(self._utterances.feed(block))
-                self._writer.fed(self._samples / SAMPLE_RATE, source.total)
+                self._writer.fed(self._samples / SAMPLE_RATE, self._source.total)
+                return
+        with self._own_failures("The sound could not be read"):
+            self._source.close()
+            self._all_is_fed()
+        self._fed = True
 
     def take(self) -> Job | None:
         """The next window. The first one with speech decides the language, and the others wait for it."""
-        if self._stopped.is_set() or not self._windows or (self._running and self._ask.language is None):
+        if self._stopped.is_set() or not self._windows or (self._running and not self._settled):
             return None
         part = self._windows.popleft()
         self._running.add(part)
@@ -106,8 +91,9 @@ class Transcription(Task):
         with self._own_failures("This could not be transcribed"):
             say = partial(self._writer.say, part)
             found = well_recognised(self._recognise, part.window.samples, ask, say, self._stopped.is_set)
-            if self._ask.language is None and found.segments:
+            if not self._settled and found.segments:
                 self._ask = replace(self._ask, language=found.language)
+                self._settled = True
             self._writer.put(part, found)
         self._running.discard(part)
 

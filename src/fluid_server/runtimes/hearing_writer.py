@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fluid_server.content.streamed import reconciled, spaced
 from fluid_server.content.transcript import Transcript
 from fluid_server.content.utterances import Window
 from fluid_server.runtimes.hearing_plan import Recognised
-from fluid_server.types import ChoiceEnd, Done, Event, LanguageHeard, Listened, TextPiece, TokenLogprob, Usage
+from fluid_server.types import ChoiceEnd, Done, Event, LanguageHeard, Listened, Segment, TextPiece, TokenLogprob, Usage
 
 PROGRESS = 5.0  # seconds of the recording after which progress is told, although nothing was said
 
@@ -34,9 +34,9 @@ class Part:
 class Writer:
     """Takes windows as they are cut, and what they say from any thread; tells events in order.
 
-    ``tell`` gets LanguageHeard once, TextPieces, each window's Segments after its text, Listened, and at the end
-    ChoiceEnd and Done. All TextPieces together are the texts of all Segments. With ``whole``, a window's text is
-    told in one piece, with its log probabilities.
+    ``tell`` gets LanguageHeard once, before the first Segment, TextPieces, each window's Segments after its text,
+    Listened, and at the end ChoiceEnd and Done. All TextPieces together are the texts of all Segments. With
+    ``whole``, a window's text is told in one piece, with the log probabilities of all its tokens.
     """
 
     def __init__(self, tell: Callable[[Event], None], *, whole: bool) -> None:
@@ -82,44 +82,57 @@ class Writer:
             self._fed, self._total = seconds, total
             self._progress()
 
-    def end(self) -> None:
-        """There are no more windows."""
+    def end(self, seconds: float) -> None:
+        """The recording is this long, and has no more windows."""
         with self._lock:
+            self._fed = self._total = seconds
             self._ended = True
-            self._total = self._fed
             self._progress()
 
     def _progress(self) -> None:
-        reached = self._parts[0].window.start if self._parts else self._fed
         over = self._ended and not self._parts
-        if over or reached >= self._told + PROGRESS:
-            self._heard_to(reached)
         if over:
-            self._write(self._transcript.finish(), ())
+            self._write(self._transcript.finish())
+        reached = self._parts[0].window.start if self._parts else self._fed
+        if reached >= self._told + PROGRESS or (over and reached > self._told):
+            self._listened(reached)
+        if over:
             self._tell(ChoiceEnd(0, "stop"))
             self._tell(Done(Usage(self._prompt_tokens, self._tokens, audio_seconds=self._fed)))
 
-    def _heard_to(self, seconds: float) -> None:
-        self._told = max(self._told, seconds)
-        self._tell(Listened(self._told, self._total))
+    def _listened(self, seconds: float) -> None:
+        self._told = seconds
+        self._tell(Listened(seconds, self._total))
 
     def _stream(self, part: Part) -> None:
-        if part.streams and not self._whole:
-            text, part.said = part.said, ""
-            part.sent += self._send(text)
-
-    def _send(self, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> str:
-        text = spaced(self._last, text)
-        if text:
-            self._last = text[-1]
-            self._tell(TextPiece(0, text, logprobs))
-        return text
+        if self._whole or not part.streams or not part.said:
+            return
+        text = part.said if part.sent else spaced(self._last, part.said)
+        part.said = ""
+        part.sent += text
+        self._send(text)
 
     def _finish(self, part: Part) -> None:
         found, window = part.found, part.window
         assert found is not None
         self._tokens += found.tokens
         self._prompt_tokens += found.prompt_tokens
-        if found.language and found.segments and self._language is None:
+        if found.language and found.segments and not self._language:
             self._language = found.language
             self._tell(LanguageHeard(found.language))
+        segments = self._transcript.add(window, found.segments)
+        if part.sent:
+            segments = reconciled(part.sent, segments, window.start, window.end)
+        self._write(segments, part.sent, found.logprobs)
+        if window.end - window.shared > self._told:
+            self._listened(window.end - window.shared)
+
+    def _write(self, segments: Sequence[Segment], sent: str = "", logprobs: tuple[TokenLogprob, ...] = ()) -> None:
+        self._send("".join(segment.text for segment in segments).removeprefix(sent), logprobs)
+        for segment in segments:
+            self._tell(segment)
+
+    def _send(self, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> None:
+        if text:
+            self._last = text[-1]
+            self._tell(TextPiece(0, text, logprobs))
