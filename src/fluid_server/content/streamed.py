@@ -11,18 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from fluid_server.content.transcript import compression_ratio
+from fluid_server.content.transcript import UNSPACED, is_looping
 from fluid_server.types import Segment
 
 MEMORY = 200  # characters; the longest phrase whose repetition is noticed while it comes
 LOOPING = 48  # characters of repetition, from which on a text that can be compressed well is taken for a loop
-DEGENERATE = 2.4  # compression ratio; OpenAI's threshold
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts that put no space between words
-)
 
-_WORD = re.compile(rf"[{UNSPACED}]|\w+")
-_NO_SPACE_AFTER = re.compile(rf"[\s{UNSPACED}、。！？]")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 class Steady:
@@ -47,7 +42,7 @@ class Steady:
     @property
     def loops(self) -> bool:
         """Whether the end repeats what was said, and the whole text says little for its length."""
-        return self._repeated() >= LOOPING and compression_ratio(self._text) > DEGENERATE
+        return self._repeated() >= LOOPING and is_looping(self._text)
 
     def _repeated(self) -> int:
         """The length of the longest end of the text that stands in it already; it may overlap with itself."""
@@ -57,13 +52,6 @@ class Steady:
         ):
             count += 1
         return count
-
-
-def spaced(before: str, text: str) -> str:
-    """``text`` with a space before it where the words of two windows would run into each other."""
-    if not before or not text or _NO_SPACE_AFTER.match(before[-1]) or _NO_SPACE_AFTER.match(text[0]):
-        return text
-    return " " + text
 
 
 def reconciled(streamed: str, segments: Sequence[Segment], start: float, end: float) -> tuple[Segment, ...]:

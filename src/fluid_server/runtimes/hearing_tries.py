@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fluid_server.content.streamed import DEGENERATE, Steady
-from fluid_server.content.transcript import compression_ratio
+from fluid_server.content.streamed import Steady
+from fluid_server.content.transcript import compression_ratio, is_looping
 from fluid_server.runtimes.base import COLDEST
 from fluid_server.runtimes.hearing_plan import Ask, Recognised, Say
 
@@ -88,7 +88,7 @@ def _at(temperature: float, found: Recognised) -> Recognised:
 
 
 def _good(found: Recognised) -> bool:
-    if compression_ratio(found.text) > DEGENERATE:
+    if is_looping(found.text):
         return False
     return _confidence(found) >= IMPROBABLE or _without_speech(found)
 

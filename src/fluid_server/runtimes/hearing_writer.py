@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fluid_server.content.streamed import reconciled, spaced
-from fluid_server.content.transcript import Transcript
+from fluid_server.content.streamed import reconciled
+from fluid_server.content.transcript import Transcript, spaced
 from fluid_server.content.utterances import Window
 from fluid_server.runtimes.hearing_plan import Recognised
 from fluid_server.types import ChoiceEnd, Done, Event, LanguageHeard, Listened, Segment, TextPiece, TokenLogprob, Usage
