@@ -17,6 +17,8 @@ from fluid_server.types import Segment
 MEMORY = 200  # characters; the longest phrase whose repetition is noticed while it comes
 LOOPING = 48  # characters of repetition, from which on a text that can be compressed well is taken for a loop
 
+ALIKE = 0.6  # of 1; from there on two words are taken for the same one, misheard
+
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
@@ -82,9 +84,23 @@ def reconciled(streamed: str, segments: Sequence[Segment], start: float, end: fl
 def _already_said(streamed: str, text: str) -> int:
     """Up to where ``text`` says the same as ``streamed``, in characters: 0 where they have little in common."""
     sent = [word.casefold() for word in _WORD.findall(streamed)]
-    found = list(_WORD.finditer(text))
-    blocks = SequenceMatcher(None, sent, [word.group().casefold() for word in found], autojunk=False)
-    same = [block for block in blocks.get_matching_blocks() if block.size]
-    if not same or 2 * sum(block.size for block in same) < len(sent):
+    places = list(_WORD.finditer(text))
+    found = [place.group().casefold() for place in places]
+    matches = SequenceMatcher(None, sent, found, autojunk=False).get_matching_blocks()[:-1]
+    if not matches or 2 * sum(match.size for match in matches) < len(sent):
         return 0
-    return found[same[-1].b + same[-1].size - 1].end()
+    last = matches[-1]
+    said = last.b + last.size
+    for ours, theirs in zip(sent[last.a + last.size :], found[said:], strict=False):
+        if not _alike(ours, theirs):
+            break
+        said += 1
+    end = places[said - 1].end()
+    while not streamed[-1].isalnum() and end < len(text) and not (text[end].isalnum() or text[end].isspace()):
+        end += 1  # one full stop is enough
+    return end
+
+
+def _alike(sent: str, found: str) -> bool:
+    """Whether one may stand for the other: the same word misheard, or its beginning."""
+    return found.startswith(sent) or SequenceMatcher(None, sent, found, autojunk=False).ratio() >= ALIKE

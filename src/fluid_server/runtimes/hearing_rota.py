@@ -6,10 +6,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
 
 Job = Callable[[], None]
-T = TypeVar("T")
 PATIENCE = 5.0  # seconds to wait for the threads at the end; an engine notices between two tokens
 
 
@@ -47,12 +45,13 @@ class Rota:
         self._hearing: deque[Task] = deque()
         self._ended = False
         self.broken = False
-        self._threads = [threading.Thread(target=self._loop, args=(self._next_meal,), name="feeder", daemon=True)]
-        for number in range(lanes):
-            lane = threading.Thread(target=self._loop, args=(self._next_job,), name=f"lane-{number}", daemon=True)
-            self._threads.append(lane)
-        for thread in self._threads:
-            thread.start()
+        self._threads = [self._thread("feeder", self._feeding, _meal)]
+        self._threads += [self._thread(f"lane-{number}", self._hearing, _window) for number in range(lanes)]
+
+    def _thread(self, name: str, row: deque[Task], offer: Callable[[Task], Job | None]) -> threading.Thread:
+        thread = threading.Thread(target=self._loop, args=(row, offer), name=name, daemon=True)
+        thread.start()
+        return thread
 
     def add(self, task: Task) -> None:
         """Take up a task."""
@@ -74,45 +73,51 @@ class Rota:
         for thread in self._threads:
             thread.join(PATIENCE)
 
-    def _loop(self, find: Callable[[], Job | None]) -> None:
-        """``broken`` stands while a thread works, so it stays where one has died of what nobody foresaw."""
+    def _loop(self, row: deque[Task], offer: Callable[[Task], Job | None]) -> None:
+        """``broken`` is set where a thread dies of what nobody foresaw."""
         died = True
         try:
-            while (job := self._wait_for(find)) is not None:
+            while (found := self._wait_for(row, offer)) is not None:
+                task, job = found
                 job()
-                self.stir()
+                self._served(row, task)
             died = False
         finally:
             self.broken = self.broken or died
 
-    def _wait_for(self, find: Callable[[], Job | None]) -> Job | None:
+    def _wait_for(self, row: deque[Task], offer: Callable[[Task], Job | None]) -> tuple[Task, Job] | None:
         with self._changed:
             while True:
                 self._forget()
-                if (job := find()) is not None:
-                    return job
+                for task in row:
+                    if (job := offer(task)) is not None:
+                        _to_the_end(row, task)
+                        return task, job
                 if self._ended:  # after the last job: a task that was stopped has its source closed
                     return None
                 self._changed.wait()
+
+    def _served(self, row: deque[Task], task: Task) -> None:
+        """Who came while a task was served is served before it."""
+        with self._changed:
+            if task in row:
+                _to_the_end(row, task)
+            self._changed.notify_all()
 
     def _forget(self) -> None:
         for row in (self._feeding, self._hearing):
             for task in [task for task in row if task.over]:
                 row.remove(task)
 
-    def _next_meal(self) -> Job | None:
-        task = _in_turn(self._feeding, lambda task: task if task.hungry else None)
-        return task.feed if task is not None else None
 
-    def _next_job(self) -> Job | None:
-        return _in_turn(self._hearing, lambda task: task.take())
+def _meal(task: Task) -> Job | None:
+    return task.feed if task.hungry else None
 
 
-def _in_turn(tasks: deque[Task], offer: Callable[[Task], T | None]) -> T | None:
-    """The first offer; who made it goes to the end of the row."""
-    for position, task in enumerate(tasks):
-        if (offered := offer(task)) is not None:
-            del tasks[position]
-            tasks.append(task)
-            return offered
-    return None
+def _window(task: Task) -> Job | None:
+    return task.take()
+
+
+def _to_the_end(row: deque[Task], task: Task) -> None:
+    row.remove(task)
+    row.append(task)

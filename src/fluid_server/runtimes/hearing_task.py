@@ -91,7 +91,7 @@ class Transcription(Task):
         with self._own_failures("This could not be transcribed"):
             say = partial(self._writer.say, part)
             found = well_recognised(self._recognise, part.window.samples, ask, say, self._stopped.is_set)
-            if not self._settled and found.segments:
+            if not self._settled and found.text.strip():
                 self._ask = replace(self._ask, language=found.language)
                 self._settled = True
             self._writer.put(part, found)

@@ -117,7 +117,7 @@ class Writer:
         assert found is not None
         self._tokens += found.tokens
         self._prompt_tokens += found.prompt_tokens
-        if found.language and found.segments and not self._language:
+        if found.language and found.text.strip() and not self._language:
             self._language = found.language
             self._tell(LanguageHeard(found.language))
         segments = self._transcript.add(window, found.segments)
