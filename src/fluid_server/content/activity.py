@@ -102,7 +102,8 @@ def _convolve(values: Samples, weight: Samples, bias: Samples, stride: int) -> S
     padded[:, 1:-1] = values
     starts = range(0, length, stride)
     taps = np.stack([padded[:, at : at + 3].reshape(count, 3 * channels) for at in starts], axis=1)
-    return np.maximum(taps @ weight + bias, 0)
+    found: Samples = np.maximum(taps @ weight + bias, 0)
+    return found
 
 
 def _sigmoid(scores: Samples) -> Samples:

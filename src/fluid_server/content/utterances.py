@@ -250,12 +250,12 @@ class _Runs:
         return rest
 
     def pauses(self, frame: int) -> list[Run]:
-        """The quiet stretches from a frame on that are long enough to be cut in."""
+        """The quiet stretches that are long enough to be cut in and do not end before a frame."""
         found: list[Run] = []
-        begin = end = max(frame, self.begin)
-        for loud, alike in groupby(self._frames[begin - self.begin :]):
+        end = self.begin
+        for loud, alike in groupby(self._frames):
             begin, end = end, end + sum(1 for _ in alike)
-            if not loud and end - begin >= PAUSE:
+            if not loud and end - begin >= PAUSE and end > frame:
                 found.append((begin, end))
         return found
 
