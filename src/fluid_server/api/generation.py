@@ -51,14 +51,24 @@ class ChunkWriter:
     def __init__(self, head: dict[str, Any], kind: str, *, usage: bool) -> None:
         self._head = {**head, "object": kind}
         self._wants_usage = usage
+        self._moulds: dict[int, sse.Mould] = {}
 
     def choice(self, index: int, reason: str | None, *, logprobs: Any = None, **content: Any) -> bytes:
         """One chunk of one choice; ``content`` is what a chunk of this kind carries (delta, text)."""
+        return sse.frame(self._chunk(index, reason, logprobs, content))
+
+    def piece(self, index: int, said: str, **content: Any) -> bytes:
+        """One chunk of one choice's text, of which there are many; ``content`` has sse.HOLE in its place."""
+        if index not in self._moulds:
+            self._moulds[index] = sse.Mould(self._chunk(index, None, None, content))
+        return self._moulds[index].filled(said)
+
+    def _chunk(self, index: int, reason: str | None, logprobs: Any, content: dict[str, Any]) -> dict[str, Any]:
         choice = {"index": index, **content, "logprobs": logprobs, "finish_reason": reason}
         chunk: dict[str, Any] = {**self._head, "choices": [choice]}
         if self._wants_usage:
             chunk["usage"] = None
-        return sse.frame(chunk)
+        return chunk
 
     def last(self, usage: Usage, timings: Timings | None = None) -> bytes:
         """The last chunk; nothing where neither usage nor timings were asked for."""

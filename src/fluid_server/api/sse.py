@@ -28,10 +28,25 @@ UNREAD = 60.0  # seconds that a client may leave everything unread before its st
 AppStatus.enable_automatic_graceful_drain = False
 
 
+HOLE = "\0"  # where a mould's text goes
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def frame(data: dict[str, Any], event: str | None = None) -> bytes:
     """One event, with its name where it has one."""
     name = b"" if event is None else f"event: {event}\n".encode()
-    return name + b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return name + b"data: " + _written(data).encode() + b"\n\n"
+
+
+class Mould:
+    """An event that is sent again and again with another text in it: all around the text is written down once."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self._before, self._after = frame(data).split(_written(HOLE).encode())
+
+    def filled(self, text: str) -> bytes:
+        """The event with this text."""
+        return self._before + _written(text).encode() + self._after
 
 
 def described(*also: str) -> dict[int | str, dict[str, Any]]:

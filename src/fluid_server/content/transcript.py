@@ -57,7 +57,8 @@ class Transcript:
             self._held, placed = _joined(self._held, placed, window.start, window.start + window.overlap)
         if placed:
             before = (*self._held, *placed[:1])[-2:-1]
-            placed[0] = _spaced(before[0].text if before else self._last, placed[0])
+            text = spaced(before[0].text if before else self._last, placed[0].text)
+            placed[0] = replace(placed[0], text=text)
         known = [*self._held, *placed]
         sure = _sure(known, window.end - window.shared) if window.shared else len(known)
         self._held = known[sure:]
@@ -95,14 +96,6 @@ def spaced(before: str, text: str) -> str:
     return f" {text}"
 
 
-def _spaced(before: str, segment: Segment) -> Segment:
-    text = spaced(before, segment.text)
-    if text == segment.text:
-        return segment
-    first = tuple(replace(word, text=f" {word.text}") for word in segment.words[:1])
-    return replace(segment, text=text, words=(*first, *segment.words[1:]))
-
-
 def _bounded(segment: Segment, start: float) -> Segment:
     """With no time before ``start``, and no word outside of its segment."""
     start = max(segment.start, start)
@@ -119,6 +112,8 @@ def _bounded(segment: Segment, start: float) -> Segment:
 
 def _placed(window: Window, heard: Sequence[Segment]) -> list[Segment]:
     """In recording time, within the window, and where speech is."""
+    if not heard:
+        return []
     placed: list[Segment] = []
     length = window.end - window.start
     followers = [segment.start for segment in heard[1:]] + [length]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fluid_server.content.sound import SAMPLE_RATE, decode
+from fluid_server.content.sound import Blocks, blocks
 
 Samples = npt.NDArray[np.float32]
 
@@ -29,6 +29,9 @@ class Source(Protocol):
     def pull(self) -> Samples | None:
         """The next samples, None after the last. Errors: UnreadableAudio, TooLarge, OSError."""
 
+    def stop(self) -> None:
+        """Nobody listens any more: ``pull`` is to come to its end, now if it can. Called from any thread."""
+
     def close(self) -> None:
         """Let go of whatever it reads; called by the thread that pulls, once."""
 
@@ -39,22 +42,27 @@ class FileSource:
     def __init__(self, audio: Path | bytes, *, max_seconds: float) -> None:
         self._audio = audio
         self._max_seconds = max_seconds
-        self._blocks: Iterator[Samples] | None = None
+        self._stopped = threading.Event()
+        self._blocks: Blocks | None = None
         self.ready = True
-        self.total: float | None = None
+
+    @property
+    def total(self) -> float | None:
+        """What the file says of itself."""
+        return self._blocks.seconds_claimed if self._blocks else None
 
     def pull(self) -> Samples | None:
-        """The next second."""
+        """The next second. Errors: UnreadableAudio, TooLarge, OSError."""
         if self._blocks is None:
-            self._blocks = self._open()
+            source = io.BytesIO(self._audio) if isinstance(self._audio, bytes) else self._audio
+            self._blocks = blocks(source, max_seconds=self._max_seconds, stopped=self._stopped.is_set)
         return next(self._blocks, None)
+
+    def stop(self) -> None:
+        """Decode no further frame."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Close the file."""
-        self._blocks = None
-
-    def _open(self) -> Iterator[Samples]:
-        source = io.BytesIO(self._audio) if isinstance(self._audio, bytes) else self._audio
-        samples = decode(source, max_seconds=self._max_seconds).samples
-        self.total = len(samples) / SAMPLE_RATE
-        return (samples[i : i + SAMPLE_RATE] for i in range(0, len(samples), SAMPLE_RATE))
+        if self._blocks is not None:
+            self._blocks.close()

@@ -52,6 +52,7 @@ class Transcription(Task):
     def stop(self) -> None:
         """Nobody waits any more: tell nothing, leave what is being done at the next occasion."""
         self._stopped.set()
+        self._source.stop()
 
     @property
     def hungry(self) -> bool:

@@ -141,6 +141,8 @@ class ChatChunks(ChunkWriter):
     def event(self, event: Event) -> bytes:
         """An event as it goes over the wire; nothing for one that a client does not see."""
         match event:
+            case TextPiece(choice=choice, text=text) if self._top is None:
+                return self.piece(choice, text, delta={"content": sse.HOLE})
             case TextPiece(choice=choice, text=text, logprobs=tokens):
                 logprobs = logprobs_body(tokens, self._top).model_dump() if self._top is not None else None
                 return self.choice(choice, None, delta={"content": text}, logprobs=logprobs)

@@ -169,10 +169,13 @@ class TextChunks(ChunkWriter):
 
     def event(self, event: Event, offset: int) -> bytes:
         """An event as it goes over the wire; ``offset`` is the index of its prompt's first choice."""
+        known = self._tokens
         match event:
+            case TextPiece(choice=choice, text=text) if known is None:
+                return self.piece(offset + choice, text, text=sse.HOLE)
             case TextPiece(choice=choice, text=text, logprobs=tokens):
-                known = self._tokens
-                logprobs = known[offset + choice].body(tokens).model_dump() if known is not None else None
+                assert known is not None
+                logprobs = known[offset + choice].body(tokens).model_dump()
                 return self.choice(offset + choice, None, text=text, logprobs=logprobs)
             case ChoiceEnd(choice=choice, reason=reason):
                 return self.choice(offset + choice, reason, text="")
