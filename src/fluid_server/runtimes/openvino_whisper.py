@@ -34,17 +34,7 @@ class OpenVINOWhisperRuntime(HearingRuntime):
         self._pipeline, words, note = self._compiled(str(spec.path), options)
         config = self._pipeline.get_generation_config()
         self._multilingual = bool(config.is_multilingual)
-        prompted = options.device.split(".")[0] != "NPU"  # its static graphs have no room for what came before
-        self.hears = Hears(
-            languages=tuple(sorted(token.strip("<|>") for token in config.lang_to_id))
-            if self._multilingual
-            else ("en",),
-            detects=self._multilingual,
-            translates=self._multilingual,
-            prompt=prompted,
-            keywords=prompted,
-            words=words,
-        )
+        self.hears = hears(config, options.device, words=words)
         return ModelInfo(
             runtime=self.name,
             device=options.device,
@@ -119,6 +109,20 @@ class OpenVINOWhisperRuntime(HearingRuntime):
 
     def _text(self, tokens: list[int]) -> str:
         return str(self._pipeline.get_tokenizer().decode(tokens))
+
+
+def hears(config: Any, device: str, *, words: bool) -> Hears:
+    """What a Whisper can be asked for, by its generation config (openvino_genai.WhisperGenerationConfig)."""
+    multilingual = bool(config.is_multilingual)
+    prompted = device.split(".", maxsplit=1)[0] != "NPU"  # its static graphs have no room for what came before
+    return Hears(
+        languages=tuple(sorted(token.strip("<|>") for token in config.lang_to_id)) if multilingual else ("en",),
+        detects=multilingual,
+        translates=multilingual,
+        prompt=prompted,
+        keywords=prompted,
+        words=words,
+    )
 
 
 def _with_words(segments: Sequence[Segment], words: Sequence[Word]) -> list[Segment]:
