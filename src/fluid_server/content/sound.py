@@ -35,6 +35,7 @@ import numpy.typing as npt
 from av.audio import AudioFrame, AudioStream
 from av.container import InputContainer
 
+from fluid_server.content.signatures import LONGEST, looks_like
 from fluid_server.errors import TooLarge, UnreadableAudio
 
 Samples = npt.NDArray[np.float32]
@@ -136,8 +137,21 @@ def decode(source: Path | BinaryIO, *, max_seconds: float, stopped: Callable[[],
 
 def _open(file: BinaryIO) -> InputContainer:
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-    with _translated("it is of no kind that is known or accepted"):
+    with _translated(_unknown_kind(file)):
         return av.open(nameless, mode="r", container_options=_ISOLATION, metadata_errors="replace")
+
+
+def _unknown_kind(file: BinaryIO) -> str:
+    """Why a file cannot be opened, if it cannot."""
+    place = file.tell()
+    start = file.read(LONGEST)
+    file.seek(place)
+    if not start:
+        return "it is empty, without a single byte"
+    seen = looks_like(start)
+    return (
+        f"it begins like {seen}, and no sound is found in it" if seen else "it is of no kind that is known or accepted"
+    )
 
 
 def _first_audio(container: InputContainer) -> AudioStream:

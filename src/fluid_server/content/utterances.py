@@ -74,8 +74,8 @@ Run = tuple[int, int]  # from a frame up to another
 class Utterances:
     """Cuts one recording into windows of at most ``longest`` seconds as its samples come.
 
-    Holds no more than one window and its surroundings. SpeechStopped comes just before the last Window of what was
-    said. Errors: ValueError if ``longest`` leaves no room for an overlap.
+    Holds no more than one window and its surroundings. SpeechStopped follows the last Window of what was said, so
+    that whoever sees it has all of it. Errors: ValueError if ``longest`` leaves no room for an overlap.
     """
 
     def __init__(self, chunking: Chunking, *, longest: float = 30.0) -> None:
@@ -147,11 +147,11 @@ class Utterances:
         if not self._speaking:
             return
         self._speaking = False
-        yield SpeechStopped(min(self._spoken * FRAME, self._tape.end) / SAMPLE_RATE)
         if self._start is not None:
             # At the end of a recording up to a frame has not been judged: it belongs to the speech before it.
             kept = max(self._padding, FRAME)
             yield self._close(self._start, min(self._spoken * FRAME + kept, self._tape.end), self._spoken)
+        yield SpeechStopped(self._spoken * FRAME_SECONDS)
 
     def _cut(self, start: int) -> Window:
         """The open window as long as it can be, because speech goes on."""
