@@ -76,10 +76,7 @@ class HearingRuntime(BaseRuntime):
         """What the threads have told since; waits a moment for the first. Errors: EngineFailed if one has died."""
         if self._rota is None or self._rota.broken:
             raise EngineFailed("A thread of the engine has died.")
-        outcomes = [(number, event) for number, event in arrived(self._outcomes) if number in self._tasks]
-        for number, event in outcomes:
-            self._account(number, event)
-        return outcomes
+        return [(number, event) for number, event in arrived(self._outcomes) if self._counts_for(number, event)]
 
     def drop(self, request_id: int) -> bool:
         """Leave a file alone; a window of it that the engine has begun ends at its next token."""
@@ -113,12 +110,15 @@ class HearingRuntime(BaseRuntime):
         if self._rota is not None:
             self._rota.stir()
 
-    def _account(self, number: int, event: Event | FluidError) -> None:
+    def _counts_for(self, number: int, event: Event | FluidError) -> bool:
+        """Whether the file is still here to be told; a file that has ended is forgotten."""
+        if number not in self._tasks:
+            return False
         if isinstance(event, Done):
             usage = event.usage
             self.count(completed=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
-        elif isinstance(event, FluidError):
+        if isinstance(event, FluidError):
             self.count(failed=1)
-        else:
-            return
-        del self._tasks[number]
+        if isinstance(event, Done | FluidError):
+            del self._tasks[number]
+        return True

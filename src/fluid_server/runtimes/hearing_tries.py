@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,7 @@ SILENT = 0.6  # probability of no speech; with an improbable text, there was non
 Samples = npt.NDArray[np.float32]
 
 
-class Recognise(Protocol):
-    """HearingRuntime.recognise."""
-
-    def __call__(self, samples: Samples, ask: Ask, say: Say, stopped: Callable[[], bool]) -> Recognised:
-        """What is said in one window."""
+Recognise = Callable[[Samples, Ask, Say, Callable[[], bool]], Recognised]  # HearingRuntime.recognise
 
 
 @dataclass(slots=True)
