@@ -78,7 +78,7 @@ def test_padding_never_reaches_into_a_neighbour() -> None:
     found = windows(cut(five_voices(), Chunking(padding=5.0, silence=0.3)))
     assert len(found) == len(SPOKEN)
     assert all(before.end <= after.start for before, after in pairwise(found))
-    assert found[0].start == pytest.approx(found[0].speech[0][0] - 0.15)
+    assert found[0].start == 0
 
 
 @pytest.mark.parametrize("piece", [320, 777, 1_000_000])

@@ -20,9 +20,9 @@ BLUR = 0.2  # seconds by which a model's times may reach into speech that is not
 LATE = 0.5  # seconds by which a window's first segment may begin after its speech does
 
 # Scripts that put no spaces between words: each character is a word of its own where windows are joined.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_PIECE = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
-_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}\u3001\u3002\uff01\uff0c\uff1f]")
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
+_UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}\u3001\u3002\uff01\uff0c\uff1f]")
 
 _TIMED = 0.5  # seconds by which one word may be heard at different times in two windows
 _GUESSED = 1.0  # the same, where a word's time is guessed from its place in the text
@@ -57,7 +57,8 @@ class Transcript:
             self._held, placed = _joined(self._held, placed, window.start, window.start + window.overlap)
         if placed:
             before = (*self._held, *placed[:1])[-2:-1]
-            placed[0] = _spaced(before[0].text if before else self._last, placed[0])
+            text = spaced(before[0].text if before else self._last, placed[0].text)
+            placed[0] = replace(placed[0], text=text)
         known = [*self._held, *placed]
         sure = _sure(known, window.end - window.shared) if window.shared else len(known)
         self._held = known[sure:]
@@ -86,14 +87,13 @@ def _sure(segments: Sequence[Segment], until: float) -> int:
     return next((index for index, segment in enumerate(segments) if segment.end > until), len(segments))
 
 
-def _spaced(before: str, segment: Segment) -> Segment:
+def spaced(before: str, text: str) -> str:
     """With a space in front where a model begins a window without one, and words are set apart by spaces."""
-    text = segment.text
-    if not before or before[-1].isspace() or text[0].isspace():
-        return segment
+    if not before or not text or before[-1].isspace() or text[0].isspace():
+        return text
     if _UNSPACED_CHARACTER.match(before[-1]) or _UNSPACED_CHARACTER.match(text[0]):
-        return segment
-    return replace(segment, text=f" {text}")
+        return text
+    return f" {text}"
 
 
 def _bounded(segment: Segment, start: float) -> Segment:

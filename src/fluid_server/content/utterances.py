@@ -86,6 +86,7 @@ class Utterances:
         self._quiet_below = max(chunking.threshold - HYSTERESIS, 0.01)
         heard = chunking.silence - min(LAG, chunking.silence / 8)  # of such a pause, at the least
         self._silence = max(BLINK, round(heard / FRAME_SECONDS))  # frames
+        self._before = round(chunking.padding * SAMPLE_RATE)
         self._padding = round(min(chunking.padding, chunking.silence / 2) * SAMPLE_RATE)
         self._longest = int(longest * SAMPLE_RATE)
         self._tape = _Tape()
@@ -138,7 +139,7 @@ class Utterances:
             yield self._cut(self._start)
 
     def _open(self, frame: int) -> Iterator[Utterance]:
-        self._start = max(self._floor, frame * FRAME - self._padding)
+        self._start = max(self._floor, frame * FRAME - self._before)
         self._overlap = 0
         if not self._speaking:
             self._speaking = True
@@ -205,7 +206,7 @@ class Utterances:
             return
         if self._runs.idle:
             self._runs = _Runs(self._runs.end)
-        self._tape.drop(self._runs.begin * FRAME - self._padding)
+        self._tape.drop(self._runs.begin * FRAME - self._before)
 
 
 class _Runs:
