@@ -25,7 +25,7 @@ _PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
 _UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}\u3001\u3002\uff01\uff0c\uff1f]")
 
 _TIMED = 0.5  # seconds by which one word may be heard at different times in two windows
-_GUESSED = 1.5  # the same, where a word's time is guessed from its place in the text
+_GUESSED = 1.0  # the same, where a word's time is guessed from its place in the text
 
 
 def compression_ratio(text: str) -> float:
@@ -116,13 +116,14 @@ def _placed(window: Window, heard: Sequence[Segment]) -> list[Segment]:
         return []
     placed: list[Segment] = []
     length = window.end - window.start
-    followers = [segment.start for segment in heard[1:]] + [length]
-    for index, (segment, follower) in enumerate(zip(heard, followers, strict=True)):
+    for index, segment in enumerate(heard):
+        is_last = index == len(heard) - 1
         start = min(max(segment.start, 0.0), length)
-        end = segment.end if segment.end > segment.start else max(follower, start)
+        follower = length if is_last else heard[index + 1].start
+        end = min(segment.end if segment.end > segment.start else max(follower, start), length)
         at_start = index == 0 and not window.overlap
-        at_end = index == len(heard) - 1 and not window.shared
-        bounds = _snapped(window, window.start + start, window.start + min(end, length), at_start, at_end)
+        at_end = is_last and not window.shared
+        bounds = _snapped(window, window.start + start, window.start + end, at_start, at_end)
         words = tuple(
             replace(word, start=word.start + window.start, end=word.end + window.start) for word in segment.words
         )
@@ -243,7 +244,7 @@ def _likeness(ours: _Piece, theirs: _Piece) -> float:
     """From 1 for the same word at the same time to 0 for another word, or at another time."""
     allowed = _TIMED if ours.word and theirs.word else _GUESSED
     apart = abs(ours.middle - theirs.middle)
-    return 1 - apart / (2 * allowed) if ours.key and ours.key == theirs.key and apart <= allowed else 0.0
+    return 1 - apart / allowed if ours.key and ours.key == theirs.key and apart < allowed else 0.0
 
 
 def _trimmed(segments: Sequence[Segment], pieces: Sequence[_Piece]) -> list[Segment]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ Samples = npt.NDArray[np.float32]
 HYSTERESIS = 0.15
 BLINK = 3  # frames, 0.1 s: shorter speech is a click, and a shorter gap within speech is none
 PAUSE = 2  # frames: the shortest pause in which speech that is too long may be cut
+LAG = 0.125  # seconds by which a pause is heard shorter than it is, at most: 0.07 in the median of 200
 OVERLAP = 1.0  # seconds that two windows share where speech is cut without a pause
 QUIETEST = 0.1  # seconds over which loudness is compared to find such a place
 SEARCHED = 6.0  # seconds before a window's end in which it is looked for
@@ -84,7 +84,9 @@ class Utterances:
         self._activity = Activity()
         self._loud_from = chunking.threshold
         self._quiet_below = max(chunking.threshold - HYSTERESIS, 0.01)
-        self._silence = max(BLINK, ceil(chunking.silence / FRAME_SECONDS))  # frames
+        heard = chunking.silence - min(LAG, chunking.silence / 8)  # of such a pause, at the least
+        self._silence = max(BLINK, round(heard / FRAME_SECONDS))  # frames
+        self._before = round(chunking.padding * SAMPLE_RATE)
         self._padding = round(min(chunking.padding, chunking.silence / 2) * SAMPLE_RATE)
         self._longest = int(longest * SAMPLE_RATE)
         self._tape = _Tape()
@@ -137,7 +139,7 @@ class Utterances:
             yield self._cut(self._start)
 
     def _open(self, frame: int) -> Iterator[Utterance]:
-        self._start = max(self._floor, frame * FRAME - self._padding)
+        self._start = max(self._floor, frame * FRAME - self._before)
         self._overlap = 0
         if not self._speaking:
             self._speaking = True
@@ -204,7 +206,7 @@ class Utterances:
             return
         if self._runs.idle:
             self._runs = _Runs(self._runs.end)
-        self._tape.drop(self._runs.begin * FRAME - self._padding)
+        self._tape.drop(self._runs.begin * FRAME - self._before)
 
 
 class _Runs:
