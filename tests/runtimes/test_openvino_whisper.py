@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +118,23 @@ def test_words_have_times_within_their_segment_and_are_its_text(runtime: OpenVIN
 def test_words_are_left_out_where_nobody_asked_for_them(runtime: OpenVINOWhisperRuntime) -> None:
     (segment,) = of_kind(transcribe(runtime, with_pauses("timer.wav")), Segment)
     assert segment.words == ()
+
+
+def test_a_model_without_alignment_heads_says_why_its_words_have_no_times(tmp_path: Path) -> None:
+    pytest.importorskip("openvino_genai", reason="OpenVINO GenAI has no wheel here")
+    spec = SPECS["fluid-tiny-whisper-ov"]
+    folder = tmp_path / "model"
+    shutil.copytree(spec.path, folder)
+    settings = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    del settings["alignment_heads"]
+    (folder / "generation_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    made = OpenVINOWhisperRuntime()
+    info = made.load(replace(spec, path=folder), RuntimeOptions(), lambda text, done: None)
+    with pytest.raises(UnsupportedField) as caught:
+        made.add(1, TranscribeRequest(audio=b"", words=True))
+    made.close()
+    assert caught.value.param == "timestamp_granularities"
+    assert "alignment_heads" in info.notes[0]
 
 
 def test_log_probabilities_are_refused_by_name(runtime: OpenVINOWhisperRuntime) -> None:
