@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import wave
 from pathlib import Path
 from typing import Any
@@ -78,11 +77,6 @@ def test_encoded_sound_keeps_length_pitch_and_level(container: str, codec: str, 
     assert level(got.samples) == pytest.approx(0.5 / 2**0.5, rel=0.06)  # LAME turns down by 5 %
 
 
-def test_tones_above_the_new_range_do_not_fold_down() -> None:
-    got = heard(wav(sine(11_000, 48_000, 1), 48_000))
-    assert level(got.samples) < 0.001
-
-
 @pytest.mark.parametrize("channels", [2, 6])
 def test_mixing_loud_channels_does_not_clip(channels: int) -> None:
     got = heard(wav(sine(440, SAMPLE_RATE, 1, level=1.0), SAMPLE_RATE, channels=channels))
@@ -130,13 +124,6 @@ def test_decoding_stops_at_the_limit() -> None:
     with pytest.raises(TooLarge):
         sound.decode(file, max_seconds=1)
     assert file.tell() < len(file.getvalue()) / 4
-
-
-def test_a_header_that_claims_one_sample_a_second_does_not_fill_memory() -> None:
-    data = bytearray(wav(sine(440, 8000, 1), 8000))
-    struct.pack_into("<I", data, 24, 1)
-    with pytest.raises(TooLarge):
-        heard(bytes(data), max_seconds=600)
 
 
 NO_SOUND = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Mapping
 
 import av
 import numpy as np
@@ -35,20 +36,39 @@ def wav(samples: Samples, rate: int, *, channels: int = 1, width: int = 2) -> by
     return file.getvalue()
 
 
-def encoded(container: str, codec: str, samples: Samples, rate: int, *, picture: bool = False) -> bytes:
-    """A file of that kind, mono; with ``picture`` a video stream comes before the sound."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
+def encoded(
+    container: str,
+    codec: str,
+    samples: Samples,
+    rate: int,
+    *,
+    channels: int = 1,
+    picture: bool = False,
+    streamed: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> bytes:
+    """A file of that kind, the same samples in every channel; with ``picture`` a video stream comes before the sound.
+
+    ``streamed``: as a recorder writes it that cannot go back to fill in lengths. ``options`` are the container's.
+    """
+    file = _OnlyForward() if streamed else io.BytesIO()
+    layout = "mono" if channels == 1 else "stereo" if channels == 2 else f"{channels}c"
+    with av.open(file, "w", format=container, options=dict(options or {})) as output:
         video = _add_video(output) if picture else None
-        audio = output.add_stream(codec, rate=rate, layout="mono")
+        audio = output.add_stream(codec, rate=rate, layout=layout, options={"strict": "experimental"})
         assert isinstance(audio, AudioStream)
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.tile(samples, (channels, 1)), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         if video:
             _draw(output, video)
         output.mux(audio.encode(frame))
         output.mux(audio.encode(None))
     return file.getvalue()
+
+
+class _OnlyForward(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
 
 
 def silent_picture() -> bytes:
