@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import av
 import numpy as np
@@ -103,6 +104,26 @@ BROKEN = {
 @pytest.mark.parametrize(("data", "found"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_file_is_refused_with_what_was_found(data: bytes, found: str) -> None:
     assert found in refusal(data)
+
+
+def crumbs(rate: bytes) -> bytes:
+    """A caf of a hundred thousand packets with one sample each."""
+    description = rate + b"lpcm" + struct.pack(">IIIII", 0, 4, 0xFF0001, 1, 32)
+    data = struct.pack(">4sHH4sq", b"caff", 1, 0, b"desc", 32) + description + struct.pack(">4sq", b"data", 400_004)
+    return data + bytes(400_004)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (crumbs(struct.pack(">d", 44_100)), "packets of 23 millionths of a second"),
+        (crumbs(struct.pack(">d", 0)), "10000 packets in a row without sound"),
+    ],
+)
+def test_sound_in_more_pieces_than_can_be_is_given_up_soon(data: bytes, found: str) -> None:
+    started = time.process_time()
+    assert found in refusal(data)
+    assert time.process_time() - started < 2
 
 
 def silence(container: str, seconds: float) -> bytes:

@@ -8,14 +8,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fluid_server.content.activity import FRAME, Activity
 from fluid_server.content.sound import SAMPLE_RATE
 from fluid_server.content.utterances import SpeechStarted, SpeechStopped, Utterance, Utterances, Window
 from fluid_server.types import Chunking
 
 from .tones import Samples
 from .voices import CLICKS, SPOKEN, five_voices, quiet, spoken
-
-FRAME = 0.032
 
 
 def cut(samples: Samples, chunking: Chunking, *, longest: float = 30.0, piece: int = 16_000) -> list[Utterance]:
@@ -183,6 +182,26 @@ def test_an_hour_is_held_no_longer_than_a_window() -> None:
     for _ in range(10):
         utterances.feed(five_voices())
         assert utterances._tape.end - utterances._tape._begin <= 5.5 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_speech_is_lost_and_none_is_in_two_windows_unless_they_say_so(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    parts: list[Samples] = []
+    for _ in range(12):
+        speech = nonstop(draw.uniform(3, 9)) if draw.random() < 0.3 else spoken(int(draw.integers(len(SPOKEN))))
+        parts += [quiet(draw.uniform(0, 1.5)), speech]
+    samples = np.concatenate(parts)
+    found = windows(cut(samples, Chunking(padding=0.1), longest=6.0, piece=int(draw.integers(100, 50_000))))
+    covered = np.zeros(len(samples), np.int8)
+    for window in found:
+        assert len(window.samples) <= 6 * SAMPLE_RATE
+        start = round((window.start + window.overlap) * SAMPLE_RATE)
+        covered[start : round(window.end * SAMPLE_RATE)] += 1
+    assert covered.max() == 1
+    loud = Activity().feed(samples) > 0.5
+    heard = covered[: len(loud) * FRAME].reshape(-1, FRAME).mean(axis=1) > 0.5
+    assert (loud & ~heard).sum() <= 0.01 * loud.sum()  # blinks shorter than a click
 
 
 def test_windows_too_short_to_be_cut_are_refused() -> None:

@@ -59,6 +59,10 @@ _NAMED_CHANNELS = 8  # with more, swresample rarely knows what stands where, and
 _GUESSING = {"mp3", "aac", "amr", "mpeg", "mpegts"}  # formats without a length, for which FFmpeg estimates one
 _FEWEST_BITS = 200  # a second: silence takes more in every codec, so what claims less has a false length
 
+_FRAMES_A_SECOND = 2_000  # each costs time, however short: real ones are of 2.5 ms and more
+_GATHERED = 16_384  # samples
+_BARREN = 10_000
+
 _ROUNDING = 1e-3  # seconds, of a sum over many frames
 _TAGS = (b"ID3", b"TAG", b"APE")  # stand between the parts of mp3 files that were joined
 
@@ -195,15 +199,20 @@ def _decoded(
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    heard, damage = False, None
+    heard, damage, barren = False, None, 0
     for packet in container.demux(stream):
         if damage and heard and packet.size:
             raise damage
+        barren += 1
+        if barren > _BARREN:
+            raise _unreadable(f"{_BARREN} packets in a row without sound")
         try:
             frames = stream.decode(packet)
         except av.FFmpegError as exc:
             damage = None if bytes(packet)[:3] in _TAGS else exc
             continue
+        if frames:
+            barren = 0
         if frames and not heard:
             heard, damage = True, None
         yield from frames
@@ -213,13 +222,15 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
 
 def _checked(frames: Iterable[AudioFrame], max_seconds: float) -> Iterator[AudioFrame]:
     """The same frames, as long as they can be turned into samples and are not too many."""
-    seconds = 0.0
+    seconds, count = 0.0, 0
     for frame in frames:
         if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
             raise _unreadable(f"{frame.sample_rate} samples a second; {LOWEST_RATE} to {HIGHEST_RATE} are possible")
         if frame.layout.nb_channels > MOST_CHANNELS:
             raise _unreadable(f"{frame.layout.nb_channels} channels; {MOST_CHANNELS} are possible")
-        seconds += frame.samples / frame.sample_rate
+        seconds, count = seconds + frame.samples / frame.sample_rate, count + 1
+        if count > _FRAMES_A_SECOND * (seconds + 1):
+            raise _unreadable(f"packets of {seconds / count * 1e6:.0f} millionths of a second")
         if seconds > max_seconds + _ROUNDING:
             raise _too_long(max_seconds)
         yield frame
@@ -229,9 +240,21 @@ def _mono(frames: Iterable[AudioFrame]) -> Iterator[Samples]:
     """Mixed and resampled, as it comes out of the resampler."""
     for _, alike in groupby(frames, key=_shape):  # a stream may change its rate or channels midway
         resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE, options=_RESAMPLING)
-        for frame in chain(_few_channels(alike), (None,)):
+        for frame in chain(_gathered(_few_channels(alike)), (None,)):
             for part in resampler.resample(frame):
                 yield part.to_ndarray()[0]
+
+
+def _gathered(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
+    """The same samples in larger frames: a call of the resampler costs more than the 20 ms of a frame do."""
+    fifo = av.AudioFifo()
+    for frame in frames:
+        frame.pts = None  # a file's own times are not followed: what it holds is one stretch of sound
+        fifo.write(frame)
+        if fifo.samples >= _GATHERED and (gathered := fifo.read()):
+            yield gathered
+    if rest := fifo.read():
+        yield rest
 
 
 def _few_channels(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
