@@ -112,8 +112,6 @@ def _bounded(segment: Segment, start: float) -> Segment:
 
 def _placed(window: Window, heard: Sequence[Segment]) -> list[Segment]:
     """In recording time, within the window, and where speech is."""
-    if not heard:
-        return []
     placed: list[Segment] = []
     length = window.end - window.start
     for index, segment in enumerate(heard):
