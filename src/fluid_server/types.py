@@ -449,7 +449,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class LanguageHeard:
-    """The language of a recording, as a code; told once, before its first text."""
+    """The language of a recording, as a code; told once, before its first segment. Text may be sent before it."""
 
     language: str
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fluid_server.content.sound import decode
+
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
 RATE = 16_000
 # file → what was said, half a second of silence before and after
@@ -40,3 +42,12 @@ def wav(samples: npt.NDArray[np.float32]) -> bytes:
 def silence(seconds: float) -> bytes:
     """A wav file without a sound."""
     return wav(np.zeros(round(seconds * RATE), np.float32))
+
+
+def talk(*parts: str | float) -> npt.NDArray[np.float32]:
+    """A recording: sentences by the names of their files, and seconds of silence."""
+    pieces = [
+        decode(spoken(part), max_seconds=60).samples if isinstance(part, str) else np.zeros(round(part * RATE), "f4")
+        for part in parts
+    ]
+    return np.concatenate(pieces)
