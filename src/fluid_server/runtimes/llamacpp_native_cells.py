@@ -56,7 +56,7 @@ class Pool:
 
     def borrow(self, target: Cells, source: Cells | None, length: int) -> None:
         """Leave ``length`` tokens in the target, those that it shares with the source."""
-        if source is target and self._memory.cut(target.number, length):
+        if source is target and (length == len(target.tokens) or self._memory.cut(target.number, length)):
             del target.tokens[length:]
             return
         self.empty(target)

@@ -47,10 +47,11 @@ class Grammars:
     @cached_property
     def _tokenizer(self) -> Any:
         """The vocabulary as llguidance takes it; a second or less for large ones, so only once it is needed."""
-        from llguidance import LLTokenizer
+        import llguidance
 
         c, vocabulary = self._library.c, self._vocabulary
-        return LLTokenizer.from_llamacpp(
+        kind: Any = llguidance.LLTokenizer  # its types do not know from_llamacpp
+        return kind.from_llamacpp(
             tokens=[self._told(token) for token in range(vocabulary.size)],
             vocab_ptr=vocabulary.handle,
             tokenize_fptr=ctypes.cast(c._lib.llama_tokenize, ctypes.c_void_p).value,

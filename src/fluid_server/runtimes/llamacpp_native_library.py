@@ -21,7 +21,7 @@ from fluid_server.errors import EngineFailed
 PACKAGE = "llama-cpp-python"
 Floats = npt.NDArray[np.float32]
 POINTER, INT = ctypes.c_void_p, ctypes.c_int32
-WORST_LEVELS = (2, 3)  # of its log: warnings and errors
+WORST_LEVELS = (3, 4)  # of its log: warnings and errors
 CONTINUED = 5
 REMEMBERED = 50
 
