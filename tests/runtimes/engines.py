@@ -12,7 +12,7 @@ import pytest
 
 from fluid_server.catalog.scan import scan
 from fluid_server.errors import FluidError
-from fluid_server.runtimes import openvino_llm
+from fluid_server.runtimes import llamacpp, openvino_llm
 from fluid_server.runtimes.openvino_stateful import Stateful
 from fluid_server.runtimes.table import create
 from fluid_server.runtimes.text import TextRuntime
@@ -29,6 +29,7 @@ RUNTIMES = {
     "openvino-stateful": ("openvino", "fluid-tiny-ov", "openvino_genai"),
     "llamacpp-F16": ("llamacpp", "fluid-tiny-gguf:F16", "xllamacpp"),
     "llamacpp-Q8_0": ("llamacpp", "fluid-tiny-gguf:Q8_0", "xllamacpp"),
+    "llamacpp-native": ("llamacpp", "fluid-tiny-gguf:F16", "llama_cpp"),
 }
 
 
@@ -37,11 +38,12 @@ def loaded(which: str) -> Generator[TextRuntime, None, None]:
     """One of RUNTIMES with its demo model; skips where its engine has no wheel."""
     name, model, package = RUNTIMES[which]
     if find_spec(package) is None:
-        pytest.skip(f"{package} has no wheel for this platform")
+        pytest.skip(f"{package} has no wheel for this platform, or is not installed")
     parallel = 1 if which == "openvino-one-place" else 4
     with pytest.MonkeyPatch.context() as patch:
         if which == "openvino-stateful":  # what an NPU gets, on the CPU
             patch.setattr(openvino_llm, "engine_for", lambda device: Stateful)
+        patch.setattr(llamacpp, "WAYS", tuple(way for way in llamacpp.WAYS if package in way.modules) or llamacpp.WAYS)
         made = create(name)
         assert isinstance(made, TextRuntime)
         made.load(SPECS[model], RuntimeOptions(parallel=parallel), lambda text, done: None)

@@ -1,15 +1,17 @@
-"""Driving PrebuiltDriver alone: what the tests of llama.cpp's files share."""
+"""Driving one of llama.cpp's drivers alone: what the tests of its files share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from fluid_server.runtimes.llamacpp_prebuilt import PrebuiltDriver
+from fluid_server.runtimes.llamacpp import WAYS, Driver, Way
+from fluid_server.runtimes.table import load_target
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
 from fluid_server.types import RuntimeOptions, Sampling, TokenLogprob
 from tests.runtimes.engines import SPECS
 
+NATIVE, PREBUILT = WAYS
 STORY = "Tell me a story."
 
 
@@ -27,8 +29,8 @@ class Heard:
 class Desk:
     """A loaded demo model, asked one thing after another."""
 
-    def __init__(self, model: str = "fluid-tiny-gguf:F16", parallel: int = 2) -> None:
-        self.driver = PrebuiltDriver(SPECS[model], RuntimeOptions(parallel=parallel))
+    def __init__(self, model: str = "fluid-tiny-gguf:F16", parallel: int = 2, way: Way = PREBUILT) -> None:
+        self.driver: Driver = load_target(way.driver)(SPECS[model], RuntimeOptions(parallel=parallel))
         self._last = 0
 
     def ids(self, text: str) -> list[int]:

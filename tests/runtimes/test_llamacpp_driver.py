@@ -1,4 +1,4 @@
-"""PrebuiltDriver on the demo model: biases, penalties, tokens, marks, the prompt cache."""
+"""Both drivers of llama.cpp on the demo model: biases, penalties, tokens, marks, the prompt cache."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from fluid_server.errors import InvalidRequest
 from fluid_server.shapes import Const
 from fluid_server.types import Sampling
-from tests.runtimes.llamacpp import Desk
-
-pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
+from tests.runtimes.llamacpp import NATIVE, PREBUILT, Desk
 
 FRANCE = "What is the capital of France?"
 
 
-@pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    made = Desk()
+@pytest.fixture(scope="module", params=[NATIVE, PREBUILT], ids=["native", "prebuilt"])
+def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+    for module in request.param.modules:
+        pytest.importorskip(module, reason=f"{module} is not installed, or has no wheel for this platform")
+    made = Desk(way=request.param)
     yield made
     made.driver.close()
 

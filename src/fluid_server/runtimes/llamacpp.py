@@ -1,23 +1,39 @@
 """LlamaCppRuntime: GGUF models through llama.cpp, behind a small driver contract.
 
-The prebuilt driver runs on the xllamacpp wheel. A native one (llama-cpp-python's low-level API, compiled for the
-machine) has its place beside it in DRIVERS and is preferred when it imports.
+The native driver (llama-cpp-python's low-level API, compiled for the machine: the extra ``native``) is used whenever it
+imports, the prebuilt one (the xllamacpp wheel) where it does not.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 
 from fluid_server.errors import EngineFailed
-from fluid_server.runtimes.base import ReportProgress
+from fluid_server.runtimes.base import ReportProgress, plain_reason
 from fluid_server.runtimes.table import load_target
 from fluid_server.runtimes.text import TextRuntime
 from fluid_server.runtimes.text_plan import Piece, Plan
 from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
 
-# package that must be there → module and class of its driver, the preferred one first
-DRIVERS = {"xllamacpp": "fluid_server.runtimes.llamacpp_prebuilt:PrebuiltDriver"}
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to llama.cpp: the modules that must import, the driver's class, and who lists its devices."""
+
+    modules: tuple[str, ...]
+    driver: str
+    devices: str
+
+
+HERE = "fluid_server.runtimes."
+WAYS = (
+    Way(("llama_cpp", "llguidance"), HERE + "llamacpp_native:NativeDriver", HERE + "llamacpp_native:devices"),
+    Way(("xllamacpp",), HERE + "llamacpp_prebuilt:PrebuiltDriver", HERE + "llamacpp_prebuilt:devices"),
+)
+"""The preferred one first."""
 
 
 class Driver(Protocol):
@@ -103,9 +119,29 @@ class LlamaCppRuntime(TextRuntime):
 
 
 def driver(spec: ModelSpec, options: RuntimeOptions) -> Driver:
-    """The preferred driver that is installed. Errors: EngineFailed where there is none."""
-    for package, target in DRIVERS.items():
-        if find_spec(package) is not None:
-            made: Driver = load_target(target)(spec, options)
-            return made
-    raise EngineFailed("llama.cpp is not installed here: xllamacpp has no wheel for this platform.")
+    """The preferred driver that imports. Errors: EngineFailed where there is none."""
+    made: Driver = load_target(_way().driver)(spec, options)
+    return made
+
+
+def devices() -> list[str]:
+    """The devices of the preferred way that imports. Errors: EngineFailed where there is none."""
+    found: list[str] = load_target(_way().devices)()
+    return found
+
+
+def _way() -> Way:
+    reasons: list[str] = []
+    for way in WAYS:
+        if not (failures := list(_failures(way))):
+            return way
+        reasons += failures
+    raise EngineFailed(f"llama.cpp cannot be used here: {'; '.join(reasons)}")
+
+
+def _failures(way: Way) -> Iterator[str]:
+    for module in way.modules:
+        try:
+            import_module(module)
+        except (ImportError, OSError, RuntimeError) as error:
+            yield f"{module}: {plain_reason(error)}"

@@ -18,10 +18,10 @@ from typing import Any
 from fluid_server.errors import EngineFailed, FluidError
 from fluid_server.runtimes.base import arrived, plain_reason, spare_threads
 from fluid_server.runtimes.llamacpp_call import Call, Core, translated
+from fluid_server.runtimes.llamacpp_listener import ListenerVocabulary
 from fluid_server.runtimes.llamacpp_logprobs import Chunk, told
 from fluid_server.runtimes.llamacpp_request import grammar_of
 from fluid_server.runtimes.llamacpp_slots import Slots
-from fluid_server.runtimes.llamacpp_vocabulary import Vocabulary
 from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions, TokenLogprob
 
@@ -64,7 +64,7 @@ class PrebuiltDriver:
             server = xllamacpp.Server(_parameters(xllamacpp, spec, options, cells, key))
         except RuntimeError as error:
             raise EngineFailed(f"llama.cpp could not load the model: {plain_reason(error)}") from error
-        self._vocabulary = Vocabulary(server.listening_address, key)
+        self._vocabulary = ListenerVocabulary(server.listening_address, key)
         self._core = Core(server, self._vocabulary.size, self.context_length)
         self._items: queue.SimpleQueue[_Item | _End] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="slot")

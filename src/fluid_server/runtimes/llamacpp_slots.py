@@ -45,10 +45,12 @@ class Slots:
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two prompts begin with alike."""
-    length = 0
-    for first, second in zip(one, other, strict=False):
-        if first != second:
-            break
-        length += 1
+    """How many tokens two prompts begin with alike. Slices are compared in C: some have a hundred thousand tokens."""
+    length, beyond = 0, min(len(one), len(other)) + 1
+    while beyond - length > 1:
+        middle = (length + beyond) // 2
+        if one[length:middle] == other[length:middle]:
+            length = middle
+        else:
+            beyond = middle
     return length

@@ -1,31 +1,32 @@
-"""A model's vocabulary as llama.cpp's HTTP listener tells it: loopback, a random port, a random key."""
+"""A model's vocabulary as llama.cpp knows it: text to ids and back. Which way it is asked is the subclass's matter."""
 
 from __future__ import annotations
 
-import http.client
-import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Any
-from urllib.parse import urlsplit
 
 from fluid_server.errors import EngineFailed, InvalidRequest
 
 
-class Vocabulary:
+class Vocabulary(ABC):
     """Text to ids and back. Used by one thread at a time."""
 
-    def __init__(self, address: str, key: str) -> None:
-        parts = urlsplit(address)
-        self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    def __init__(self) -> None:
         self._special: dict[int, bool] = {}
         self._texts: dict[int, str] = {}
 
-    @cached_property
+    @property
+    @abstractmethod
     def size(self) -> int:
         """How many tokens there are; their ids are 0 to this, exclusive."""
-        return int(self._ask("GET", "/models")["data"][0]["meta"]["n_vocab"])
+
+    @abstractmethod
+    def ids(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """The ids of a text: with what the vocabulary adds around it, with special tokens recognised in it."""
+
+    @abstractmethod
+    def join(self, ids: list[int]) -> str:
+        """The text of these tokens, special ones included; all of them exist."""
 
     def check(self, ids: Iterable[int], param: str) -> None:
         """See that these ids are tokens. Errors: InvalidRequest."""
@@ -37,12 +38,12 @@ class Vocabulary:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """The ids of a text in which special tokens are recognised; ``special`` adds BOS and the like."""
-        return self._tokenized(text, add_special=special, parse_special=True)
+        return self.ids(text, add_special=special, parse_special=True)
 
     def detokenize(self, ids: list[int]) -> str:
         """The text of these tokens, special ones included. Errors: InvalidRequest."""
         self.check(ids, "prompt")
-        return str(self._ask("POST", "/detokenize", {"tokens": ids})["content"])
+        return self.join(ids)
 
     def text(self, token: int) -> str:
         """One token's text, special or not."""
@@ -62,35 +63,11 @@ class Vocabulary:
             parts += [before, token]
         return [*parts, text]
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._connection.close()
-
     def _is_special(self, token: int) -> bool:
         """Whether plain text never becomes this token, and it is left out of generated text."""
         if token not in self._special:
             text = self.text(token)
-            self._special[token] = self._tokenized(text, add_special=False, parse_special=True) == [
-                token
-            ] and self._tokenized(text, add_special=False, parse_special=False) != [token]
+            self._special[token] = self.ids(text, add_special=False, parse_special=True) == [token] and self.ids(
+                text, add_special=False, parse_special=False
+            ) != [token]
         return self._special[token]
-
-    def _tokenized(self, text: str, **flags: bool) -> list[int]:
-        return [int(token) for token in self._ask("POST", "/tokenize", {"content": text, **flags})["tokens"]]
-
-    def _ask(self, method: str, path: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
-        body = json.dumps(question).encode() if question is not None else None
-        try:
-            return self._send(method, path, body)
-        except (OSError, http.client.HTTPException):
-            self._connection.close()  # an idle connection was closed by the other side: once more, freshly
-            return self._send(method, path, body)
-
-    def _send(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        self._connection.request(method, path, body, self._headers)
-        response = self._connection.getresponse()
-        payload = response.read()
-        if response.status != http.client.OK:
-            raise EngineFailed(f"llama.cpp did not answer {path} (status {response.status}).")
-        data: dict[str, Any] = json.loads(payload)
-        return data

@@ -13,11 +13,14 @@ from fluid_server.types import Format, Kind
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One backend: where its class is, which package it needs and who lists its devices, and what it can run."""
+    """One backend: where its class is, which package it needs and who lists its devices, and what it can run.
+
+    Any one of ``packages`` will do, the first that is installed is used; none are needed where it is empty.
+    """
 
     name: str
     target: str
-    package: str | None
+    packages: tuple[str, ...]
     devices: str | None
     formats: frozenset[Format]
     kinds: frozenset[Kind]
@@ -32,7 +35,7 @@ RUNTIMES: Mapping[str, Entry] = {
         Entry(
             name="openvino",
             target=HERE + "openvino_llm:OpenVINOLLMRuntime",
-            package="openvino-genai",
+            packages=("openvino-genai",),
             devices=HERE + "openvino_shared:devices",
             formats=frozenset({Format.OPENVINO}),
             kinds=frozenset({Kind.TEXT}),
@@ -40,7 +43,7 @@ RUNTIMES: Mapping[str, Entry] = {
         Entry(
             name="openvino-whisper",
             target=HERE + "openvino_whisper:OpenVINOWhisperRuntime",
-            package="openvino-genai",
+            packages=("openvino-genai",),
             devices=HERE + "openvino_shared:devices",
             formats=frozenset({Format.OPENVINO}),
             kinds=frozenset({Kind.TRANSCRIPTION}),
@@ -48,15 +51,15 @@ RUNTIMES: Mapping[str, Entry] = {
         Entry(
             name="llamacpp",
             target=HERE + "llamacpp:LlamaCppRuntime",
-            package="xllamacpp",
-            devices=HERE + "llamacpp_prebuilt:devices",
+            packages=("llama-cpp-python", "xllamacpp"),
+            devices=HERE + "llamacpp:devices",
             formats=frozenset({Format.GGUF}),
             kinds=frozenset({Kind.TEXT, Kind.VISION}),  # of a vision model, the language half
         ),
         Entry(
             name="echo",
             target=HERE + "echo:EchoRuntime",
-            package=None,
+            packages=(),
             devices=None,
             formats=frozenset({Format.BUILTIN}),
             kinds=frozenset({Kind.TEXT}),

@@ -8,11 +8,14 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fluid_server.config import worker_environment
+from fluid_server.errors import FluidError
 from fluid_server.runtimes.table import RUNTIMES, Entry, load_target
 from fluid_server.workers.handle import worker_command
 
@@ -79,20 +82,27 @@ def main() -> int:
 
 
 def _look(entry: Entry) -> RuntimeReport:
-    if entry.package is None or entry.devices is None:
+    if not entry.packages or entry.devices is None:
         return RuntimeReport(True, devices=("CPU",))
-    try:
-        installed = version(entry.package)
-    except PackageNotFoundError:
+    found = _installed(entry.packages)
+    if found is None:
         here = f"{platform.system()} {platform.machine()}"
-        return RuntimeReport(
-            False, reason=f"{entry.package} is not installed: it has no wheel for {here}, or was left out"
-        )
+        package = entry.packages[-1]
+        return RuntimeReport(False, reason=f"{package} is not installed: it has no wheel for {here}, or was left out")
+    package, installed = found
     try:
         devices = load_target(entry.devices)()
-    except (ImportError, OSError, RuntimeError) as error:
-        return RuntimeReport(False, installed, reason=_import_reason(entry.package, error))
+    except (ImportError, OSError, RuntimeError, FluidError) as error:
+        return RuntimeReport(False, installed, reason=_import_reason(package, error))
     return RuntimeReport(True, installed, tuple(devices))
+
+
+def _installed(packages: Iterable[str]) -> tuple[str, str] | None:
+    """The first of these packages that is installed, and its version."""
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            return package, version(package)
+    return None
 
 
 def _import_reason(package: str, error: BaseException) -> str:
