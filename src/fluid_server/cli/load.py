@@ -32,21 +32,21 @@ def unload(place: Place, *, name: str, as_json: bool) -> int:
 
 
 async def _unload(place: Place, name: str) -> Json:
-    async with _server(place) as server:
+    async with the_server(place) as server:
         return await server.unload(name)
 
 
 async def _load(place: Place, name: str, body: Json) -> Json:
-    async with _server(place) as server:
+    async with the_server(place) as server:
         try:
-            return await _loaded(server, name, body)
+            return await loaded(server, name, body)
         except asyncio.CancelledError:  # Ctrl-C
             again = f"fluid-server unload {name}{place.flags}"
             print(f"The server goes on loading. To end that: {again}", file=sys.stderr)
             raise
 
 
-async def _loaded(server: Client, name: str, body: Json) -> Json:
+async def loaded(server: Client, name: str, body: Json) -> Json:
     """Wait for it; a terminal is told what goes on."""
     if not sys.stderr.isatty():
         return await server.load(name, body)
@@ -60,7 +60,7 @@ async def _loaded(server: Client, name: str, body: Json) -> Json:
 
 
 @asynccontextmanager
-async def _server(place: Place) -> AsyncGenerator[Client, None]:
+async def the_server(place: Place) -> AsyncGenerator[Client, None]:
     """The server, which there must be. Errors: Unavailable."""
     async with server_of(place) as server:
         if server is None:
