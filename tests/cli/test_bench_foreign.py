@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fluid_server.cli.main import main
 from tests.cli.foreign import WORDS, Foreign
-from tests.cli.program import CTRL_C, interrupted, started
-from tests.front_door import clean_environment, until
+from tests.cli.program import CTRL_C, InProcess, interrupted, started
+from tests.front_door import ECHO, RunningServer, until
 
 FEW = ("--requests", "4", "--concurrency", "1,2", "--max-tokens", "16", "--prompt-tokens", "100")
-Run = Callable[..., tuple[Any, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +29,8 @@ def fresh() -> Iterator[Foreign]:
         yield server
 
 
-@pytest.fixture
-def bench(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the verb in an empty folder: exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "environ", clean_environment())
-
-    def run(model: str, *flags: str) -> tuple[Any, str, str]:
-        try:
-            code: Any = main(["bench", model, *flags])
-        except SystemExit as left:
-            code = left.code
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def test_another_server_is_measured_as_it_is(foreign: Foreign, bench: Run) -> None:
-    code, out, _ = bench("any", "--base-url", foreign.url, *FEW, "--json", "-", "--api-key", "its key")
+def test_another_server_is_measured_as_it_is(foreign: Foreign, verb: InProcess) -> None:
+    code, out, _ = verb("bench", "any", "--base-url", foreign.url, *FEW, "--json", "-", "--api-key", "its key")
     record = json.loads(out)
     assert (code, record["server"]["server_header"]) == (0, "uvicorn")
     assert [one["answer_tokens"]["p50"] for one in record["runs"]] == [2 * WORDS, 2 * WORDS]
@@ -57,14 +38,16 @@ def test_another_server_is_measured_as_it_is(foreign: Foreign, bench: Run) -> No
     assert not any("ignore_eos" in body for body in foreign.asked)
 
 
-def test_answers_that_end_early_are_told(foreign: Foreign, bench: Run) -> None:
-    code, out, _ = bench("any", "--base-url", foreign.url, *FEW)
+def test_answers_that_end_early_are_told(foreign: Foreign, verb: InProcess) -> None:
+    code, out, _ = verb("bench", "any", "--base-url", foreign.url, *FEW)
     assert code == 0
     assert "Some answers ended before --max-tokens 16: 10 tokens at least" in out
 
 
-def test_a_server_that_counts_no_tokens_is_measured_in_chunks_and_that_is_said(foreign: Foreign, bench: Run) -> None:
-    code, out, _ = bench("silent on usage", "--base-url", foreign.url, *FEW, "--json", "told.json")
+def test_a_server_that_counts_no_tokens_is_measured_in_chunks_and_that_is_said(
+    foreign: Foreign, verb: InProcess
+) -> None:
+    code, out, _ = verb("bench", "silent on usage", "--base-url", foreign.url, *FEW, "--json", "told.json")
     assert code == 0
     assert "these are chunks, not tokens" in out
     record = json.loads(Path("told.json").read_text(encoding="utf-8"))
@@ -73,8 +56,10 @@ def test_a_server_that_counts_no_tokens_is_measured_in_chunks_and_that_is_said(f
 
 
 @pytest.mark.parametrize(("model", "field"), [("picky", "stream_options"), ("modern", "max_tokens")])
-def test_a_field_that_a_server_does_not_take_is_left_out(foreign: Foreign, bench: Run, model: str, field: str) -> None:
-    assert bench(model, "--base-url", foreign.url, *FEW)[0] == 0
+def test_a_field_that_a_server_does_not_take_is_left_out(
+    foreign: Foreign, verb: InProcess, model: str, field: str
+) -> None:
+    assert verb("bench", model, "--base-url", foreign.url, *FEW)[0] == 0
     asked = [body for body in foreign.asked if body["model"] == model]
     assert field in asked[0]
     assert not any(field in body for body in asked[1:])
@@ -88,8 +73,8 @@ def test_a_field_that_a_server_does_not_take_is_left_out(foreign: Foreign, bench
         ("whole", "cannot be measured: no stream"),
     ],
 )
-def test_why_a_server_cannot_be_measured_is_told(foreign: Foreign, bench: Run, model: str, says: str) -> None:
-    code, out, err = bench(model, "--base-url", foreign.url)
+def test_why_a_server_cannot_be_measured_is_told(foreign: Foreign, verb: InProcess, model: str, says: str) -> None:
+    code, out, err = verb("bench", model, "--base-url", foreign.url)
     assert (code, out) == (1, "")
     assert says in err.splitlines()[-1]
 
@@ -102,9 +87,9 @@ def test_why_a_server_cannot_be_measured_is_told(foreign: Foreign, bench: Run, m
         ("crowded", "429 rate_limit_exceeded"),
     ],
 )
-def test_what_fails_is_counted_by_its_kind(fresh: Foreign, bench: Run, model: str, kind: str) -> None:
+def test_what_fails_is_counted_by_its_kind(fresh: Foreign, verb: InProcess, model: str, kind: str) -> None:
     flags = ("--requests", "2", "--concurrency", "2", "--json", "told.json")
-    code, out, _ = bench(model, "--base-url", fresh.url, *flags)
+    code, out, _ = verb("bench", model, "--base-url", fresh.url, *flags)
     assert code == 1
     assert f"! 2 at 2 streams failed: {kind}" in out
     (one,) = json.loads(Path("told.json").read_text(encoding="utf-8"))["runs"]
@@ -121,8 +106,8 @@ def test_what_fails_is_counted_by_its_kind(fresh: Foreign, bench: Run, model: st
         (("--model-path", "none"), "No server runs. Start one with: fluid-server --model-path none"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(bench: Run, flags: tuple[str, ...], named: str) -> None:
-    code, out, err = bench("m", *flags)
+def test_what_cannot_be_done_is_told_in_a_line(verb: InProcess, flags: tuple[str, ...], named: str) -> None:
+    code, out, err = verb("bench", "m", *flags)
     assert (code, out) == (1, "")
     assert named in err.splitlines()[-1]
 
@@ -139,10 +124,22 @@ def test_what_cannot_be_done_is_told_in_a_line(bench: Run, flags: tuple[str, ...
         (("--body", "{"), "no JSON"),
     ],
 )
-def test_wrong_usage_is_named(bench: Run, flags: tuple[str, ...], named: str) -> None:
-    code, out, err = bench("m", *flags)
+def test_wrong_usage_is_named(verb: InProcess, flags: tuple[str, ...], named: str) -> None:
+    code, out, err = verb("bench", "m", *flags)
     assert (code, out) == (2, "")
     assert named in err
+
+
+def test_a_key_is_needed_where_the_server_wants_one(tmp_path: Path, verb: InProcess) -> None:
+    server = RunningServer.start("--echo", "--no-warm-up", folder=tmp_path, env={"FLUID_API_KEY": "sesame"})
+    try:
+        at = ("bench", ECHO, "--base-url", server.base_url, *FEW)
+        assert "wants an API key" in verb(*at)[2]
+        assert "does not take the API key" in verb(*at, "--api-key", "wrong")[2]
+        os.environ["FLUID_API_KEY"] = "sesame"  # of this test's own environment
+        assert verb(*at)[0] == 0
+    finally:
+        server.stop()
 
 
 @CTRL_C
