@@ -49,6 +49,14 @@ def test_latencies_are_those_of_the_answer() -> None:
     assert told.stream_tokens_per_second.p50 == pytest.approx(12)
 
 
+def test_what_arrives_together_is_one_piece() -> None:
+    told = figures(measured(Answer(chunks=(0.1, 0.1, 0.1, 0.3, 0.3), end=0.5, tokens=5)))
+    assert told.gap_ms is not None
+    assert (told.gap_ms.count, told.tokens_per_chunk) == (1, 1.0)
+    assert told.tpot_ms is not None
+    assert told.tpot_ms.p50 == pytest.approx(50)
+
+
 def test_rates_are_over_the_whole_time() -> None:
     told = figures(measured(TWO_TOKENS_A_CHUNK, TWO_TOKENS_A_CHUNK))
     assert (told.tokens_per_second, told.requests_per_second, told.tokens_per_chunk) == (6.0, 1.0, 2.0)

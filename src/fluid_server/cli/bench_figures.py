@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -36,6 +36,11 @@ class Answer:
         if len(self.chunks) < 2 or self.counted < 2:
             return None
         return (self.chunks[-1] - self.chunks[0]) / (self.counted - 1)
+
+    @property
+    def gaps(self) -> Iterator[float]:
+        """Seconds between what arrived and what arrived next; pieces that arrive together are one."""
+        return (then - first for first, then in pairwise(self.chunks) if then > first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ def figures(seen: Measured) -> Figures:
         stream_tokens_per_second=spread(one.counted / one.end for one in answers if one.end > 0),
         ttft_ms=spread(one.chunks[0] * MILLI for one in answers),
         tpot_ms=spread(one.per_token * MILLI for one in answers if one.per_token is not None),
-        gap_ms=spread((then - first) * MILLI for one in answers for first, then in pairwise(one.chunks)),
+        gap_ms=spread(gap * MILLI for one in answers for gap in one.gaps),
         latency_ms=spread(one.end * MILLI for one in answers),
         answer_tokens=spread(float(one.counted) for one in answers),
         prompt_tokens=spread(float(one) for one in told),

@@ -35,14 +35,19 @@ def arguments(sub: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=_seconds, default=300.0,
         help="give an answer up after so long without a byte (default: 300)",
     )  # fmt: skip
-    sub.add_argument("--json", dest="json_file", metavar="FILE", default=None, help="write all figures; -: to stdout")
-    sub.add_argument("--csv", dest="csv_file", metavar="FILE", default=None, help="write a line a level; -: to stdout")
+    sub.add_argument(
+        "--json", dest="json_file", metavar="FILE", default=None, help="write all figures there; -: to stdout"
+    )
+    sub.add_argument(
+        "--csv", dest="csv_file", metavar="FILE", default=None,
+        help="write the main figures there, a line for each number of streams; -: to stdout",
+    )  # fmt: skip
 
 
 def _how_much(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--concurrency", metavar="N,N,…", type=_counts, default=(1, 4, 8),
-        help="how many streams at a time, one after the other (default: 1,4,8)",
+        help="how many streams at a time, each number in its turn (default: 1,4,8)",
     )  # fmt: skip
     enough = sub.add_mutually_exclusive_group()
     enough.add_argument(
@@ -51,7 +56,7 @@ def _how_much(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     enough.add_argument(
         "--requests", metavar="N", type=_count, default=None,
-        help="so many answers each instead, and no less than one a stream",
+        help="so many answers each instead, at least one a stream",
     )  # fmt: skip
     sub.add_argument(
         "--runs", metavar="N", type=_count, default=1,

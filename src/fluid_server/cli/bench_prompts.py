@@ -23,7 +23,6 @@ WORDS = COMMON.split()
 TASK = "Write a long story in which all of these words come up."
 OWN = 8  # words at the end of a prompt that are its own where the others are shared
 TOKENS_A_WORD = 1.0  # where the server does not count
-PROBES = (16, 144)  # words of the two prompts from which the length of a word in tokens follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Prompts:
 
 
 def words_for(tokens: int, counted: Mapping[int, int]) -> int:
-    """How many words make a prompt of so many tokens. ``counted``: words of the two probes to their tokens.
+    """How many words make a prompt of so many tokens. ``counted``: the words of two prompts, with their tokens.
 
     Empty: the server does not count, and a word is taken for a token.
     """

@@ -14,6 +14,7 @@ from fluid_server.cli.bench_figures import Answer, Measured
 from fluid_server.cli.bench_prompts import Ask, Prompts
 from fluid_server.cli.bench_wire import Address, Connection, Exchange
 
+EMPTY = "empty answer"
 BREATH = 0.25  # seconds after a failure: a server that turns requests away is not asked as fast as it can say no
 
 
@@ -79,7 +80,7 @@ def failure_of(one: Exchange) -> str | None:
         return f"error in the stream: {one.reading.error}"
     if not one.streams:
         return "no stream"
-    return None if one.reading.chunks else "empty answer"
+    return None if one.reading.chunks else EMPTY
 
 
 def _answer(one: Exchange) -> Answer:

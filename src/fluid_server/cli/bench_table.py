@@ -20,7 +20,7 @@ PERCENTS = ("p50", "p90", "p99")
 LATENCIES = {
     "ttft_ms": ("time to first token", "from the request to the first text"),
     "tpot_ms": ("time per token", "from the first text to the last, by the tokens between"),
-    "gap_ms": ("gap between pieces", "as they arrive; a piece may be several tokens"),
+    "gap_ms": ("gap between pieces", "of text; what arrives together is one piece"),
     "latency_ms": ("whole answer", "from the request to its end"),
 }
 
@@ -132,8 +132,11 @@ def notes_on(record: Record) -> list[tuple[bool, str]]:
     short = [one.answer_tokens for one in levels if one.answer_tokens and one.answer_tokens.min < load["max_tokens"]]
     if short and record.server["counts_tokens"]:
         least, mean = min(one.min for one in short), min(one.mean for one in short)
-        notes.append((True, f"Some answers ended before --max-tokens {load['max_tokens']}: {least:.0f} tokens at "
-                      f"least, {mean:.0f} in the mean."))  # fmt: skip
+        ask = "" if load["ignore_eos"] else " --ignore-eos asks for all of them, if the server takes that."
+        text = (
+            f"Some answers ended before --max-tokens {load['max_tokens']}: {least:.0f} tokens at least, {mean:.0f} in"
+        )
+        notes.append((True, f"{text} the mean.{ask}"))
     return [*notes, (False, _prompts(record)), *((False, text) for text in _reading(levels))]
 
 

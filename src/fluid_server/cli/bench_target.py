@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from fluid_server.cli.bench_prompts import CHAT, COMPLETION, PROBES, Ask, Prompts, words_for
-from fluid_server.cli.bench_run import failure_of
+from fluid_server.cli.bench_prompts import CHAT, COMPLETION, Ask, Prompts, words_for
+from fluid_server.cli.bench_run import EMPTY, failure_of
 from fluid_server.cli.bench_wire import Address, Connection, Exchange, address_at
 from fluid_server.cli.client import NAME, Json
 from fluid_server.cli.discovery import Place
@@ -19,6 +19,8 @@ from fluid_server.errors import ContextTooLong, FluidError, ModelNotFound, Unaut
 KEPT = (  # of what a server of ours says of its model
     "id", "format", "quantization", "architecture", "size_bytes", "runtime", "device", "context_length", "memory_bytes"
 )  # fmt: skip
+FEW_WORDS, MANY_WORDS = 16, 144  # of the two prompts from which the length of a word in tokens follows
+UNTAKEN = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,15 @@ def _check(model: Json, wish: Wish) -> None:
 async def _warm(address: Address, ask: Ask, wish: Wish, silence: float, say: Callable[[str], None]) -> Target:
     """Find out how it wants to be asked and how long a word is in tokens; then one request like those to come."""
     seed = secrets.randbelow(10**9) if wish.seed is None else wish.seed
+    few, many = FEW_WORDS, max(2 * FEW_WORDS, min(MANY_WORDS, wish.prompt_tokens))
     connection = Connection(address, silence)
     try:
         say("asking for the first time")
-        ask, first = await _understood(connection, ask, Prompts(PROBES[0], seed))
-        counted: dict[int, int] = {}
-        if (usage := first.reading.usage) and usage.prompt:
-            second = await _asked(connection, ask, Prompts(PROBES[1], seed), 1)
-            counted = {PROBES[0]: usage.prompt}
-            if second.reading.usage:
-                counted[PROBES[1]] = second.reading.usage.prompt
+        ask, first = await _understood(connection, ask, Prompts(few, seed))
+        counted = {few: usage.prompt} if (usage := first.reading.usage) and usage.prompt else {}
+        if counted:
+            second = await _asked(connection, ask, Prompts(many, seed), 1)
+            counted |= {many: usage.prompt} if (usage := second.reading.usage) else {}
         prompts = Prompts(words_for(wish.prompt_tokens, counted), seed, wish.shared_prefix)
         say("warming up")
         warm = await _asked(connection, ask, prompts, None)
@@ -105,32 +106,33 @@ async def _warm(address: Address, ask: Ask, wish: Wish, silence: float, say: Cal
 
 async def _understood(connection: Connection, ask: Ask, prompts: Prompts) -> tuple[Ask, Exchange]:
     """The first answer, asked for in words that this server takes. Errors: why it gives none."""
-    try:
-        return ask, await _asked(connection, ask, prompts, 1)
-    except _Refused as refused:
-        if "stream_options" in refused.message:
-            return await _understood(connection, replace(ask, usage=False), prompts) if ask.usage else _fail(refused)
-        if "max_completion_tokens" in refused.message and ask.limit == "max_tokens":
-            return await _understood(connection, replace(ask, limit="max_completion_tokens"), prompts)
-        raise
-
-
-def _fail(error: FluidError) -> tuple[Ask, Exchange]:
-    raise error
+    exchange = await _sent(connection, ask, prompts, 1)
+    _, message = exchange.refusal if exchange.status in UNTAKEN else (None, "")
+    if "stream_options" in message and ask.usage:
+        return await _understood(connection, replace(ask, usage=False), prompts)
+    if "max_completion_tokens" in message and ask.limit == "max_tokens":
+        return await _understood(connection, replace(ask, limit="max_completion_tokens"), prompts)
+    return ask, _answered(connection.address, ask, exchange, may_be_empty=True)
 
 
 async def _asked(connection: Connection, ask: Ask, prompts: Prompts, max_tokens: int | None) -> Exchange:
     """One answer that is not counted. Errors: what went wrong, in words."""
+    exchange = await _sent(connection, ask, prompts, max_tokens)
+    return _answered(connection.address, ask, exchange, may_be_empty=max_tokens is not None)
+
+
+async def _sent(connection: Connection, ask: Ask, prompts: Prompts, max_tokens: int | None) -> Exchange:
     exchange = Exchange()
     await connection.post(ask.path, ask.body(prompts.prompt(f"warm/{prompts.words}"), max_tokens), exchange)
+    return exchange
+
+
+def _answered(address: Address, ask: Ask, exchange: Exchange, *, may_be_empty: bool) -> Exchange:
+    """An answer that is one. A single token may be no text yet: half of a character, or the end."""
     kind = failure_of(exchange)
-    if kind is None or (kind == "empty answer" and max_tokens is not None):  # one token may be half of a character
+    if kind is None or (kind == EMPTY and may_be_empty):
         return exchange
-    raise _why(connection.address, ask, exchange, kind)
-
-
-class _Refused(FluidError):
-    """The server does not take the request as it is."""
+    raise _why(address, ask, exchange, kind)
 
 
 def _why(address: Address, ask: Ask, exchange: Exchange, kind: str) -> FluidError:
@@ -150,6 +152,6 @@ def _why(address: Address, ask: Ask, exchange: Exchange, kind: str) -> FluidErro
                 f"{message}",
                 param="model",
             )
-    return _Refused(
+    return FluidError(
         f"The server at {address.url} refused the first request with {exchange.status}: {message}", code=code
     )
