@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -62,7 +63,8 @@ async def target_of(
         yield await _warm(address, ask, wish, silence, say)
         return
     async with the_server(place) as server:
-        model = await loaded(server, wish.model, {})
+        say("loading")
+        model = await loaded(server, wish.model, {}, say) if sys.stderr.isatty() else await server.load(wish.model, {})
         _check(model, wish)
         address = address_at(f"{server.url}/v1", key)
         ours = replace(ask, model=model["id"], ignore_eos=wish.ignore_eos is not False)
