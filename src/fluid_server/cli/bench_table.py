@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR = 20  # columns of the longest bar, where there is room
-FIGURES = 74  # columns of a line without its bar
+FIGURES = 68  # columns of a line without its bar
 EIGHTHS = " ▏▎▍▌▋▊▉"
 BUSY = 0.8  # of one core: a client that is busier than this is part of what is measured
 PERCENTS = ("p50", "p90", "p99")
@@ -22,6 +22,12 @@ LATENCIES = {
     "tpot_ms": ("time per token", "from the first text to the last, by the tokens between"),
     "gap_ms": ("gap between pieces", "of text; what arrives together is one piece"),
     "latency_ms": ("whole answer", "from the request to its end"),
+}
+RANGES = {
+    "TOKENS/S": "tokens_per_second",
+    "FIRST TOKEN p50": "ttft_ms_p50",
+    "PER TOKEN p50": "tpot_ms_p50",
+    "WHOLE p50": "latency_ms_p50",
 }
 
 
@@ -36,6 +42,8 @@ def picture(record: Record, width: int) -> RenderableType:
         told = {streams: over_runs(runs) for streams, runs in levels.items()}
         bar = max(4, min(BAR, width - FIGURES))
         parts += [_rates(levels, told, bar), "", _latencies(told, bar), ""]
+        if any(len(runs) > 1 for runs in levels.values()):
+            parts += [_ranges(told), ""]
     notes = notes_on(record)
     parts += [Text(f"{'!' if urgent else '·'} {note}", style="yellow" if urgent else "dim") for urgent, note in notes]
     return Group(*parts)
@@ -78,12 +86,21 @@ def _latencies(told: dict[int, dict[str, OverRuns]], bar: int) -> Table:
     return table
 
 
+def _ranges(told: dict[int, dict[str, OverRuns]]) -> Table:
+    """The smallest and the largest of all runs; the other tables show the medians."""
+    table = _table("OVER ALL RUNS", *RANGES)
+    for streams, figures in told.items():
+        words = _streams(streams)
+        table.add_row(words, *(_range(figures, name) for name in RANGES.values()))
+    return table
+
+
 def _table(*columns: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        words = column in {"", "MILLISECONDS"}
+        words = column in {"", "MILLISECONDS", "OVER ALL RUNS"}
         table.add_column(column, justify="left" if words else "right", no_wrap=True, style="cyan" if not column else "")
     return table
 
@@ -96,12 +113,14 @@ def _bar(value: float, most: float, width: int) -> str:
 
 
 def _over(figures: dict[str, OverRuns], name: str) -> str:
-    """The median, and where there were several runs what lies around it."""
+    """The median."""
+    return number(figures[name].median) if name in figures else "-"
+
+
+def _range(figures: dict[str, OverRuns], name: str) -> str:
+    """What lies around the median."""
     one = figures.get(name)
-    if one is None:
-        return "-"
-    text = number(one.median)
-    return text if one.min == one.max else f"{text} ({number(one.min)}-{number(one.max)})"
+    return "-" if one is None else f"{number(one.min)} - {number(one.max)}"
 
 
 def number(value: float) -> str:
@@ -169,5 +188,5 @@ def _reading(levels: Sequence[Figures]) -> list[str]:
     if not levels:
         return []
     runs = max(one.run for one in levels)
-    several = [f"Medians of {runs} runs, with minimum and maximum."] if runs > 1 else []
+    several = [f"Medians of {runs} runs; below them the smallest and the largest."] if runs > 1 else []
     return [*several, *(f"{words[0].upper()}{words[1:]}: {meaning}." for words, meaning in LATENCIES.values())]
