@@ -22,6 +22,7 @@ class Says(asyncio.Protocol):
     def __init__(self, data: bytes, *, closes: bool = False) -> None:
         self._data, self._closes = data, closes
         self._heard = b""
+        self.answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -31,6 +32,7 @@ class Says(asyncio.Protocol):
         self._heard += data
         if self._heard.endswith(b"\r\n\r\n{}"):
             self._heard = b""
+            self.answered += 1
             self._transport.write(self._data)
             if self._closes:
                 self._transport.close()
@@ -107,6 +109,18 @@ def test_a_server_that_falls_silent_is_given_up() -> None:
     assert failure_of(exchange) == "timeout"
 
 
+def test_a_server_that_closes_a_connection_just_as_it_is_used_again_is_asked_once_more() -> None:
+    class ForgetsToSay(Says):
+        def data_received(self, data: bytes) -> None:
+            if self.answered:
+                self._transport.close()
+            super().data_received(data)
+
+    exchanges = asyncio.run(asked(lambda: ForgetsToSay(framed(EVENT)), times=3))
+    assert [failure_of(one) for one in exchanges] == [None, None, None]
+    assert all(len(one.reading.chunks) == 1 for one in exchanges)
+
+
 def test_the_connection_is_made_again_after_a_failure() -> None:
     failing = asyncio.run(asked(says(b"nonsense\r\n"), times=2))
     assert [failure_of(one) for one in failing] == ["no HTTP", "no HTTP"]
@@ -129,7 +143,8 @@ def test_nobody_there_is_told() -> None:
         ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1"),
         ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/v1"),
         ("localhost:8080", "http://localhost:8080/v1"),
-        ("https://ai.example/openai/v3", "https://ai.example:443/openai/v3"),
+        ("https://ai.example/openai/v3", "https://ai.example/openai/v3"),
+        ("https://ai.example:8443", "https://ai.example:8443/v1"),
         ("http://[::1]:9/", "http://[::1]:9/v1"),
     ],
 )
@@ -137,7 +152,9 @@ def test_an_address_is_what_openai_clients_take(typed: str, url: str) -> None:
     assert address_at(typed, None).url == url
 
 
-@pytest.mark.parametrize("typed", ["ftp://x", "http://", "http://x:port", "http://[x"])
+@pytest.mark.parametrize(
+    "typed", ["ftp://x", "http://", "http://x:port", "http://[x", "http://x/v1?a=b", "http://me:pw@x/v1"]
+)
 def test_an_address_that_is_none_is_named(typed: str) -> None:
     with pytest.raises(InvalidRequest, match="no address of a server") as failure:
         address_at(typed, None)

@@ -12,7 +12,8 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from functools import cache
+from urllib.parse import quote, urlsplit
 
 import httptools
 
@@ -21,6 +22,8 @@ from fluid_server.cli.bench_stream import Reading, message_of
 from fluid_server.errors import InvalidRequest
 
 OK = 200
+PORTS = {False: 80, True: 443}
+CUT = "connection cut"
 STREAM = "text/event-stream"
 KEPT = 65536  # bytes of an answer that is no stream: it is only read for what it says of a failure
 
@@ -38,14 +41,19 @@ class Address:
     @property
     def url(self) -> str:
         """As a person writes it."""
+        return f"{'https' if self.secure else 'http'}://{self.place}{self.path}"
+
+    @property
+    def place(self) -> str:
+        """Host and port, the port only where it is not the usual one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.path}"
+        return host if self.port == PORTS[self.secure] else f"{host}:{self.port}"
 
     def head(self, path: str, length: int) -> bytes:
         """The head of a POST of JSON."""
         lines = [
             f"POST {self.path}{path} HTTP/1.1",
-            f"Host: {urlsplit(self.url).netloc}",
+            f"Host: {self.place}",
             f"User-Agent: fluid-server-bench/{__version__}",
             f"Accept: {STREAM}, application/json",
             "Accept-Encoding: identity",
@@ -60,12 +68,14 @@ def address_at(url: str, key: str | None) -> Address:
     """An OpenAI client's base_url; where it has no path, /v1 is meant. Errors: InvalidRequest."""
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port, secure = parts.hostname, parts.port, parts.scheme == "https"
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host, port, secure, parts = None, None, False, urlsplit("")
-    if not host or parts.scheme not in {"http", "https"}:
+        parts, host, port = urlsplit(""), None, None
+    if not host or parts.scheme not in {"http", "https"} or parts.query or parts.username:
         raise InvalidRequest(f"'{url}' is no address of a server. Write it as http://HOST:PORT/v1.", param="base_url")
-    return Address(host, port or (443 if secure else 80), parts.path.rstrip("/") or "/v1", secure, key)
+    secure = parts.scheme == "https"
+    path = quote(parts.path.rstrip("/"), safe="/%:@") or "/v1"
+    return Address(host, port or PORTS[secure], path, secure, key)
 
 
 @dataclass(slots=True)
@@ -136,6 +146,13 @@ class Connection(asyncio.Protocol):
         Cancelled, it leaves the connection closed and in ``exchange`` what has come until then.
         """
         data = json.dumps(body).encode()
+        used = not self.closed
+        await self._once(path, data, exchange)
+        if used and not exchange.status and exchange.failure == CUT:  # it was closed just as it was used again
+            exchange.failure = None
+            await self._once(path, data, exchange)
+
+    async def _once(self, path: str, data: bytes, exchange: Exchange) -> None:
         try:
             await self.open()
         except (OSError, TimeoutError) as error:  # ssl's errors are of the first kind
@@ -191,7 +208,7 @@ class Connection(asyncio.Protocol):
         self.closed = True
         framed = self._exchange.headers.keys() & {"content-length", "transfer-encoding"}
         self._exchange.whole = self._exchange.whole or bool(self._exchange.status and not framed and exc is None)
-        self._end(None if self._exchange.whole else "connection cut")
+        self._end(None if self._exchange.whole else CUT)
 
     # --- httptools
 
@@ -218,6 +235,7 @@ class Connection(asyncio.Protocol):
         self._end()
 
 
+@cache
 def _tls() -> ssl.SSLContext:
     """The certificates that every other connection of ours trusts."""
     import httpx2
