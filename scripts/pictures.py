@@ -79,7 +79,9 @@ class Terminal:
 
     def save(self, name: str, *, without: str = "") -> None:
         """The screen as a picture, without the prompt that waits for the next command."""
-        text = Text.from_ansi(self.screen(colours=True).removesuffix(without))
+        text = Text.from_ansi(self.screen(colours=True))
+        if without and text.plain.endswith(without):
+            text.right_crop(len(without))
         console = Console(record=True, width=self.width, file=io.StringIO(), force_terminal=True)
         console.print(text, no_wrap=True)
         svg = FONT_FACES.sub("", console.export_svg(title="fluid-server", unique_id=name))
@@ -200,6 +202,19 @@ def _state(server: RunningServer, model: str) -> str:
     return str(json.loads(httpx.get(f"{server.base_url}/models/{model}", timeout=30).text)["state"])
 
 
+def bench(folder: Path) -> None:
+    """The figures of a demo model, measured where this is made: nothing else should run there."""
+    shutil.copytree(MODELS, folder / "models", ignore=shutil.ignore_patterns("cache", ".*"))
+    server = RunningServer.start("--no-warm-up", models=folder / "models", folder=folder, env={"FLUID_PORT": "0"})
+    try:
+        with terminal(folder, 112, 32, {"FLUID_PORT": "0"}) as shown:
+            shown.type("fluid-server bench fluid-tiny-gguf:F16")
+            until(lambda: "Whole answer" in shown.screen() and shown.is_done(), timeout=120)
+            shown.save("bench", without=f"\n{PROMPT.strip()}")
+    finally:
+        server.stop()
+
+
 def list_available(folder: Path) -> None:
     """What can be fetched, and what fits the machine on which this is made."""
     (folder / "models").mkdir()
@@ -213,7 +228,9 @@ def _environment(hub: HubServer, folder: Path) -> dict[str, str]:
     return {**hub.environment(folder / "home"), "FLUID_PORT": "0"}
 
 
-PICTURES: Mapping[str, Callable[[Path], None]] = {"pull": pull, "ps": ps, "list-available": list_available}
+PICTURES: Mapping[str, Callable[[Path], None]] = {
+    "pull": pull, "ps": ps, "bench": bench, "list-available": list_available,
+}  # fmt: skip
 
 
 def main() -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.front_door import MODELS, RunningServer
+from fluid_server.cli.main import main
+from tests.cli.program import InProcess
+from tests.front_door import MODELS, RunningServer, clean_environment
 
 
 @pytest.fixture
@@ -27,3 +30,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         server.stop()
+
+
+@pytest.fixture
+def verb(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
+    """Runs a verb in this process, in an empty folder and without settings: exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", clean_environment())
+
+    def run(*arguments: str) -> tuple[int | str | None, str, str]:
+        try:
+            code: int | str | None = main(arguments)
+        except SystemExit as left:
+            code = left.code
+        return code, *capsys.readouterr()
+
+    return run

@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ WINDOWS = sys.platform == "win32"
 ON_A_TERMINAL = pytest.mark.skipif(WINDOWS, reason="Windows has no pseudo-terminals that a test could use")
 CTRL_C = pytest.mark.skipif(WINDOWS, reason="on Windows a test cannot press Ctrl-C in one process alone")
 Ran = subprocess.CompletedProcess[str]
+InProcess = Callable[..., tuple[int | str | None, str, str]]
 
 
 def ran(*arguments: str, folder: Path, env: Mapping[str, str] | None = None) -> Ran:

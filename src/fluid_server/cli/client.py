@@ -52,6 +52,10 @@ class Client:
             raise Unavailable(f"The server at {self.url} does not answer. End it, or wait.") from error
         return isinstance(told, dict) and told.get("name") == NAME
 
+    async def version(self) -> str:
+        """Its version."""
+        return str((await self._ask("GET", "/"))["version"])
+
     async def models(self) -> list[Json]:
         """All models."""
         found: list[Json] = (await self._ask("GET", "/v1/models"))["data"]

@@ -32,35 +32,40 @@ def unload(place: Place, *, name: str, as_json: bool) -> int:
 
 
 async def _unload(place: Place, name: str) -> Json:
-    async with _server(place) as server:
+    async with the_server(place) as server:
         return await server.unload(name)
 
 
 async def _load(place: Place, name: str, body: Json) -> Json:
-    async with _server(place) as server:
+    async with the_server(place) as server:
         try:
-            return await _loaded(server, name, body)
+            return await _shown(server, name, body)
         except asyncio.CancelledError:  # Ctrl-C
             again = f"fluid-server unload {name}{place.flags}"
             print(f"The server goes on loading. To end that: {again}", file=sys.stderr)
             raise
 
 
-async def _loaded(server: Client, name: str, body: Json) -> Json:
+async def _shown(server: Client, name: str, body: Json) -> Json:
     """Wait for it; a terminal is told what goes on."""
     if not sys.stderr.isatty():
         return await server.load(name, body)
     with _status(f"Loading {name}") as say:
-        telling = asyncio.create_task(_tell(server, name, say))
-        try:
-            return await server.load(name, body)
-        finally:
-            telling.cancel()
-            await asyncio.wait((telling,))
+        return await loaded(server, name, body, say)
+
+
+async def loaded(server: Client, name: str, body: Json, say: Callable[[str], None]) -> Json:
+    """Load a model and wait for it; ``say`` is called with what goes on meanwhile."""
+    telling = asyncio.create_task(_tell(server, name, say))
+    try:
+        return await server.load(name, body)
+    finally:
+        telling.cancel()
+        await asyncio.wait((telling,))
 
 
 @asynccontextmanager
-async def _server(place: Place) -> AsyncGenerator[Client, None]:
+async def the_server(place: Place) -> AsyncGenerator[Client, None]:
     """The server, which there must be. Errors: Unavailable."""
     async with server_of(place) as server:
         if server is None:

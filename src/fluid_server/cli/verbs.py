@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fluid_server.cli import bench_flags
 from fluid_server.config import ServerConfig
 
 Arguments = argparse.ArgumentParser
@@ -213,6 +214,13 @@ examples:
   fluid-server show qwen3-4b --template               its chat template
 """,
     ),
+    "bench": Verb(
+        summary="measure how fast a model answers, for one client and for many",
+        target="bench:run",
+        settings=FINDING,
+        arguments=bench_flags.arguments,
+        notes=bench_flags.NOTES,
+    ),
     "doctor": Verb(
         summary="check packages, devices, models, port and disk",
         target="doctor:run",
@@ -225,5 +233,5 @@ ALSO_CALLED = {
     "ls": "list", "models": "list", "search": "list", "download": "pull", "get": "pull", "fetch": "pull",
     "add": "pull", "install": "pull", "remove": "rm", "delete": "rm", "del": "rm", "uninstall": "rm", "info": "show",
     "inspect": "show", "start": "serve", "run": "serve", "stop": "unload", "status": "ps", "top": "ps",
-    "check": "doctor",
+    "check": "doctor", "benchmark": "bench", "perf": "bench", "speed": "bench",
 }  # fmt: skip
