@@ -355,6 +355,11 @@ class ListenRequest:
     turns: Chunking | None = Chunking(silence=0.5)
     start: float = 0.0
 
+    @property
+    def bytes_a_second(self) -> int:
+        """How fast sound of this encoding comes."""
+        return 2 * self.rate if self.encoding == "pcm" else self.rate
+
 
 @dataclass(frozen=True, slots=True)
 class SoundBytes:
