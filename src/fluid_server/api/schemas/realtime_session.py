@@ -146,9 +146,22 @@ def updated_as_before(settings: Settings, session: Any, where: str = "session") 
     if (name := given.get("format")) is not None:
         if name not in OLD_FORMATS:
             known = ", ".join(OLD_FORMATS)
-            raise InvalidRequest(f"The format must be one of {known}.", param=f"{where}.input_audio_format")
+            raise InvalidRequest(f"The format must be one of {known}.", param=_below(where, "input_audio_format"))
         given["format"] = {"type": OLD_FORMATS[name]}
-    return _with(settings, given, {old[name]: f"{where}.{name}" for name in fields})
+    return _with(settings, given, {old[name]: _below(where, name) for name in fields})
+
+
+def addressed(settings: Settings, query: Mapping[str, str]) -> Settings:
+    """The settings with what the address of the connection says. Errors: InvalidRequest naming the parameter."""
+    if query.get("intent", "transcription") != "transcription":
+        raise UnsupportedField("Sessions here write down speech: 'intent' must be transcription.", param="intent")
+    if "call_id" in query:
+        raise UnsupportedField("There are no calls here to join. Leave out 'call_id'.", param="call_id")
+    if not (model := query.get("model")):
+        return settings
+    found = _checked(Transcription, {"model": model}, "")
+    asked = settings.transcription or found
+    return replace(settings, transcription=asked.model_copy(update={"model": found.model}))
 
 
 def _with(settings: Settings, given: Mapping[str, Any], names: Mapping[str, str]) -> Settings:
@@ -212,8 +225,9 @@ def _as_object(value: Any, where: str) -> dict[str, Any]:
 
 
 def _object(value: Any, where: str, contract: Contract) -> dict[str, Any]:
+    fields = _as_object(value, where)
     with named(where):
-        return contract.check(_as_object(value, where))
+        return contract.check(fields)
 
 
 def _checked(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
@@ -224,6 +238,10 @@ def _checked(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
             raise explain(error.errors()) from error
 
 
+def _below(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
 @contextmanager
 def named(where: str) -> Generator[None, None, None]:
     """Failures inside name their field as the client writes it, from the top of its event on."""
@@ -231,7 +249,7 @@ def named(where: str) -> Generator[None, None, None]:
         yield
     except InvalidRequest as error:
         if error.param is not None:
-            full = f"{where}.{error.param}"
+            full = _below(where, error.param)
             error.message, error.param = error.message.replace(f"'{error.param}'", f"'{full}'"), full
         raise
 
@@ -254,15 +272,18 @@ def session_body(settings: Settings, session_id: str) -> dict[str, Any]:
 
 
 def session_body_as_before(settings: Settings, session_id: str) -> dict[str, Any]:
-    """The same in the shape of the API's beta."""
+    """The same in the shape of the API's beta, which leaves out what is off."""
     names = {new: old for old, new in OLD_FORMATS.items()}
-    return {
+    body: dict[str, Any] = {
         "object": "realtime.transcription_session",
         "id": session_id,
         "input_audio_format": names[settings.format.type],
-        "input_audio_transcription": settings.transcription and settings.transcription.model_dump(exclude_none=True),
-        "turn_detection": settings.turns and settings.turns.model_dump(),
     }
+    if settings.transcription is not None:
+        body["input_audio_transcription"] = settings.transcription.model_dump(exclude_none=True)
+    if settings.turns is not None:
+        body["turn_detection"] = settings.turns.model_dump()
+    return body
 
 
 def _format_body(sound: Format) -> dict[str, Any]:
