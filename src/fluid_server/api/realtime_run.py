@@ -79,6 +79,7 @@ class Talk:
         self._socket = socket
         self._seat = seat
         self._sending = asyncio.Lock()  # what belongs together is sent together
+        self._warming: asyncio.Task[None] | None = None
         listener = Listener(tell=self._tell, broken=self._broken, over=self.session.over)
         self._ear = Ear(seat.manager, seat.client, seat.config.realtime_idle, listener)
 
@@ -115,9 +116,10 @@ class Talk:
                 await asyncio.wait({listening, reading}, return_when=asyncio.FIRST_COMPLETED)
             await self._part(reading, listening)
         finally:
-            for task in tasks:
+            begun = [task for task in (*tasks, self._warming) if task is not None]
+            for task in begun:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def _part(self, reading: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
         """Close, unless the client has left."""
@@ -157,6 +159,14 @@ class Talk:
         asked = self.session.settings.request
         self._ear.model = self.session.settings.model or ""
         await self._ear.order(asked, asked)
+
+        if self._ear.model and self._warming is None:
+            self._warming = asyncio.create_task(self._warm(self._ear.model), name="realtime warm-up")
+
+    async def _warm(self, model: str) -> None:
+        """Whoever opens a session speaks soon. What goes wrong is told when they do."""
+        with suppress(FluidError):
+            await self._seat.manager.load(model, Visitor(client=self._seat.client))
 
     # --- the model's side --------------------------------------------------------------------------------
 
