@@ -36,6 +36,7 @@ from fluid_server.types import (
     Usage,
 )
 
+Clock = Callable[[], float]  # in seconds
 Check = Callable[[ListenRequest], None]
 logger = logging.getLogger(__name__)
 AHEAD = 2  # windows that wait to be recognised: no more sound is taken in meanwhile
@@ -50,8 +51,11 @@ class LiveTranscription(Task):
     most half of the time: what two hypotheses agree on is told. ``check`` raises for what the model cannot be asked.
     """
 
-    def __init__(self, request: ListenRequest, recognise: Recognise, tell: Tell, check: Check) -> None:
+    def __init__(
+        self, request: ListenRequest, recognise: Recognise, tell: Tell, check: Check, *, clock: Clock = time.monotonic
+    ) -> None:
         check(request)
+        self._clock = clock
         self._check = check
         self._asked = request
         self._recognise = recognise
@@ -146,7 +150,7 @@ class LiveTranscription(Task):
         """The window that is still open, when nobody needs the engine."""
         with self._lock:
             piece = self._turns.partial
-            if self._stopped.is_set() or self._running or piece is None or time.monotonic() < self._rests_until:
+            if self._stopped.is_set() or self._running or piece is None or self._clock() < self._rests_until:
                 return None
             self._turns.partial = None
             self._running = True
@@ -172,7 +176,7 @@ class LiveTranscription(Task):
 
     def _guess(self, piece: Piece) -> None:
         """A hypothesis. One that fails, or that nobody waits for any more, is none: the turn's end brings the truth."""
-        began = time.monotonic()
+        began = self._clock()
         found = Recognised()
         try:
             found = self._recognise(piece.window.samples, self._ask(piece.turn), _unsaid, lambda: self._unwanted(piece))
@@ -180,7 +184,7 @@ class LiveTranscription(Task):
             logger.debug("a hypothesis has failed", exc_info=True)
         with self._lock:
             self._running = False
-            now = time.monotonic()
+            now = self._clock()
             self._rests_until = now + (now - began)
             if not self._unwanted(piece) and not piece.turn.taken and not is_looping(found.text):
                 self._text(piece.turn, piece.turn.guess(found))

@@ -35,7 +35,8 @@ Samples = npt.NDArray[np.float32]
 class Turn:
     """What somebody says until they stop. ``live``: its text may be told before it is taken.
 
-    ``cut`` counts its windows, ``waiting`` those that are not recognised yet; ``heard`` is its text so far.
+    ``cut`` counts its windows, ``waiting`` those that are not recognised yet; ``heard`` is its text so far. ``seconds``
+    is how long it is, ``end`` where its last window ends, by the clock of what cuts it.
     ``failure`` is why one of them was not recognised; nobody asks any more for a turn that is ``forgotten``.
     """
 
@@ -47,6 +48,7 @@ class Turn:
     forgotten: bool = False
     failure: FluidError | None = None
     seconds: float = 0.0
+    end: float = 0.0
     heard: str = ""
     language: str | None = None
     tokens: int = 0
@@ -156,19 +158,15 @@ class Turns:
 
     def _cut(self, found: Sequence[Utterance], mark: int | None = None) -> list[Turned]:
         told: list[Turned] = []
-        stopped: float | None = None
         for one in found:
             match one:
                 case SpeechStarted(seconds=seconds):
                     told += self._started(seconds)
-                case SpeechStopped(seconds=seconds):
-                    stopped = seconds
                 case Window():
                     self._wait(one)
-                    if stopped is not None:
-                        told += self._stopped(one.end, mark)
-                        stopped = None
-        return told if stopped is None else [*told, *self._stopped(stopped, mark)]
+                case SpeechStopped():
+                    told += self._stopped(mark)
+        return told
 
     def _started(self, seconds: float) -> list[Turned]:
         if self._chunking is None:
@@ -177,11 +175,12 @@ class Turns:
         begin = max(0.0, seconds - self._chunking.padding)
         return [TurnStarted(self._turn().number, self._start + begin)]
 
-    def _stopped(self, end: float, mark: int | None) -> list[Turned]:
+    def _stopped(self, mark: int | None) -> list[Turned]:
+        """The turn's end is that of its sound: a little after the speech."""
         if self._chunking is None:
             return []
         turn = self._turn()
-        return [TurnStopped(turn.number, self._start + end), self._taken(turn, mark, turn.seconds)]
+        return [TurnStopped(turn.number, self._start + turn.end), self._taken(turn, mark, turn.seconds)]
 
     def _taken(self, turn: Turn, mark: int | None, seconds: float) -> TurnTaken:
         turn.taken = True
@@ -201,6 +200,7 @@ class Turns:
         turn.cut += 1
         turn.waiting += 1
         turn.seconds += window.end - window.start - window.overlap
+        turn.end = window.end
         self.pieces.append(Piece(turn, window, turn.cut))
         self.partial = None
 
