@@ -57,7 +57,7 @@ class Format(Strict):
     """How the sound is encoded: 16-bit PCM at 24 kHz (here also at other rates), or G.711 at 8 kHz."""
 
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
-    rate: int = Field(24_000, ge=8_000, le=48_000)
+    rate: int = Field(24_000, ge=8_000, le=96_000)
 
 
 class Transcription(Strict):
