@@ -36,7 +36,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def calling(**settings: Any) -> Generator[TestClient]:
-    config = ServerConfig(**{"model_path": Path("none"), "warm_up": False, **settings})
+    config = ServerConfig(model_path=Path("none"), warm_up=False, **settings)
     client = TestClient(create_app(config), base_url=HERE, raise_server_exceptions=False)
     try:
         yield client

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.front_door import ECHO, PATIENCE, WHISPER, RunningServer, stop_signal, until
 from tests.live_speech import BUFFER, COMPLETED, FAILED, ITEM, LIGHT, SENTENCES, TIMER, calling, encoded, silence
 
+ROOT = Path(__file__).resolve().parents[3]
 PAUSE = silence(0.5)  # beside the half seconds of the sentences themselves
 UTTERED = [
     f"{BUFFER}.speech_started",
@@ -184,6 +187,16 @@ def test_the_shape_of_the_beta_is_understood(server: RunningServer) -> None:
             assert updated["session"].items() >= session.items()
 
     run(work())
+
+
+def test_the_guides_program_says_what_the_guide_says(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (ROOT / "docs" / "guides" / "realtime.md").read_text(encoding="utf-8")
+    program, output = re.findall(r"^```\w*\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)[1:3]
+    monkeypatch.chdir(ROOT)
+    exec(program.replace("http://127.0.0.1:8080/v1", server.base_url), {})
+    assert capsys.readouterr().out == output
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------------
