@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fluid_server.api.schemas.strict import Strict
 
@@ -31,6 +31,16 @@ class ClientSecret(BaseModel):
     value: str
     expires_at: int
     session: dict[str, Any]
+
+
+class TranscriptionSessionBody(BaseModel):
+    """POST /v1/realtime/transcription_sessions: how the sessions begin, as in a transcription_session.update."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)  # others are refused by name later
+
+    input_audio_format: str | None = None
+    input_audio_transcription: dict[str, Any] | None = None
+    turn_detection: dict[str, Any] | None = None
 
 
 class SecretValue(BaseModel):

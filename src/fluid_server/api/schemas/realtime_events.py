@@ -24,7 +24,7 @@ OTHERS = frozenset(
     }
 )  # fmt: skip
 LARGEST_APPEND = 15 * 1024 * 1024  # bytes of sound in one event, as OpenAI has it
-LONGEST_ID = 512
+LONGEST_ID = 8 * 64
 Event = dict[str, Any]
 
 

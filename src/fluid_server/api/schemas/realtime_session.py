@@ -18,6 +18,7 @@ from fluid_server.types import Chunking, ListenRequest
 
 T = TypeVar("T", bound=Strict)
 G711_RATE = 8_000
+HALF_A_SECOND = 1_000 // 2  # ms
 ENCODINGS = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 OLD_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 LONGEST_PROMPT, MOST_KEYWORDS, LONGEST_KEYWORD = 4096, 100, 200
@@ -77,7 +78,7 @@ class ServerVad(Strict):
     type: Literal["server_vad"] = "server_vad"
     threshold: float = Field(0.5, ge=0.05, le=0.95, strict=False)
     prefix_padding_ms: int = Field(300, ge=0, le=5_000)
-    silence_duration_ms: int = Field(500, ge=100, le=10_000)
+    silence_duration_ms: int = Field(HALF_A_SECOND, ge=100, le=10_000)
 
 
 @dataclass(frozen=True, slots=True)

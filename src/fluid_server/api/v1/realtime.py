@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Body, WebSocket
+from fastapi import APIRouter, WebSocket
 
 from fluid_server.api.auth import presented
 from fluid_server.api.deps import Client, Config, Manager
@@ -17,6 +15,7 @@ from fluid_server.api.schemas.client_secrets import (
     ClientSecretBody,
     SecretValue,
     TranscriptionSession,
+    TranscriptionSessionBody,
 )
 from fluid_server.api.schemas.realtime_events import new_id
 from fluid_server.api.schemas.realtime_session import (
@@ -26,8 +25,10 @@ from fluid_server.api.schemas.realtime_session import (
     updated,
     updated_as_before,
 )
+from fluid_server.errors import Forbidden, InvalidRequest, ModelNotFound, TooLarge, Unauthorized, Unavailable
 
 router = APIRouter(prefix="/realtime", tags=["realtime"])
+REFUSALS = documented(InvalidRequest, Unauthorized, Forbidden, ModelNotFound, TooLarge, Unavailable)
 SUBPROTOCOL = "realtime"
 
 
@@ -42,7 +43,7 @@ async def realtime(
     await sessions.run(Talk(socket, Seat(manager, config, sessions, client, settings)))
 
 
-@router.post("/client_secrets", responses=documented())
+@router.post("/client_secrets", responses=REFUSALS)
 async def create_client_secret(
     body: ClientSecretBody, manager: Manager, secrets: AllSecrets, client: Client
 ) -> ClientSecret:
@@ -54,12 +55,12 @@ async def create_client_secret(
     return ClientSecret(value=secret.value, expires_at=secret.expires_at, session=session)
 
 
-@router.post("/transcription_sessions", responses=documented(), response_model_exclude_none=True)
+@router.post("/transcription_sessions", responses=REFUSALS, response_model_exclude_none=True)
 async def create_transcription_session(
-    body: Annotated[dict[str, Any], Body()], manager: Manager, secrets: AllSecrets, client: Client
+    body: TranscriptionSessionBody, manager: Manager, secrets: AllSecrets, client: Client
 ) -> TranscriptionSession:
     """The same in the shape of the API's beta."""
-    settings = updated_as_before(Settings(), body, where="")
+    settings = updated_as_before(Settings(), body.model_dump(exclude_unset=True), where="")
     await check_model(manager, client, settings)
     secret = secrets.issue(settings, DEFAULT_SECONDS)
     session = session_body_as_before(settings, new_id("sess"))
