@@ -27,6 +27,7 @@ from fluid_server.types import (
     Request,
     RuntimeOptions,
     TranscribeRequest,
+    TurnDone,
 )
 
 
@@ -136,9 +137,11 @@ class HearingRuntime(BaseRuntime):
         """Whether the file is still here to be told; a file that has ended is forgotten."""
         if number not in self._tasks:
             return False
-        if isinstance(event, Done):
+        if isinstance(event, Done | TurnDone):
             usage = event.usage
-            self.count(completed=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+            self.count(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        if isinstance(event, Done):
+            self.count(completed=1)
         if isinstance(event, FluidError):
             self.count(failed=1)
         if isinstance(event, Done | FluidError):

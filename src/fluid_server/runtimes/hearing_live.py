@@ -67,7 +67,6 @@ class LiveTranscription(Task):
         self._lock = threading.Lock()  # for turns and all below
         self._running = False
         self._rests_until = 0.0
-        self._tokens = 0
         self._ended = False  # nothing more comes
         self._told_end = False
         self._stopped = threading.Event()
@@ -225,7 +224,6 @@ class LiveTranscription(Task):
 
     def _finish(self, turn: Turn) -> None:
         text = turn.finish()
-        self._tokens += turn.tokens
         if (failure := turn.failure) is not None:
             self._tell(TurnFailed(turn=turn.number, message=failure.message, type=failure.type, code=failure.code))
             return
@@ -234,7 +232,7 @@ class LiveTranscription(Task):
     def _end_if_done(self) -> None:
         if self._ended and not self._told_end and not self._running and not self._turns.pieces:
             self._told_end = True
-            self._tell(Done(Usage(completion_tokens=self._tokens)))
+            self._tell(Done(Usage()))
 
     def _tell(self, event: Event) -> None:
         if not self._stopped.is_set():
