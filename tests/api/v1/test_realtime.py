@@ -333,7 +333,7 @@ def test_a_worker_that_dies_costs_what_was_being_said_and_no_more(server: Runnin
     run(work())
 
 
-def test_a_quiet_client_gives_its_place_back_and_a_server_that_ends_says_so() -> None:
+def test_a_quiet_client_gives_its_place_back_and_a_server_that_ends_writes_down_what_was_said() -> None:
     async def work(server: RunningServer) -> None:
         async with calling(server) as line:
             for name in (LIGHT, TIMER):
@@ -342,13 +342,16 @@ def test_a_quiet_client_gives_its_place_back_and_a_server_that_ends_says_so() ->
                 await asyncio.to_thread(until, lambda: leases(server) == 0)
             starts = [event.audio_start_ms for event in line.heard if event.type == UTTERED[0]]
             assert starts[1] == pytest.approx(len(encoded(LIGHT)) / 48 - 500 + 500 - 300, abs=150)
+            await line.send(encoded(LIGHT)[: -2 * 12_000])
+            await line.until(UTTERED[0])
             server.process.send_signal(stop_signal())
+            assert await line.transcripts(1) == [SENTENCES[LIGHT]]
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await line.until("nothing")
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1001
 
-    server = RunningServer.start("--no-warm-up", "--realtime-idle", "0.3")
+    server = RunningServer.start("--no-warm-up", "--realtime-idle", "0.3", "--shutdown-grace", "20")
     try:
         run(work(server))
     finally:
