@@ -28,6 +28,8 @@ from fluid_server import errors
 from fluid_server.api.auth import OPEN_PATHS
 from fluid_server.api.errors import status_of
 from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.realtime_session import AUDIO, INPUT, SESSION, TURNS
+from fluid_server.api.schemas.realtime_session import TRANSCRIPTION as LIVE_TRANSCRIPTION
 from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
 from fluid_server.api.schemas.transcription import NOT_BUILT
 from fluid_server.app import create_app
@@ -53,6 +55,8 @@ CONTRACTS = {
 FURTHER_CODES = {
     "audio_too_long": "The decoded audio is longer than `--max-audio-seconds`",
     "disk_failed": "A file of a download could not be written or read",
+    "input_audio_buffer_commit_empty": "A realtime session's buffer holds too little sound to be written down",
+    "input_audio_buffer_full": "More sound has come to a realtime session than may wait",
     "internal_error": "A defect of the server; its log has the details",
     "invalid_body": "The body is not a JSON object, or its Content-Type is not `application/json`",
     "invalid_encrypted_content": "The reasoning was sealed by another server, or is damaged",
@@ -214,7 +218,7 @@ def api() -> str:
     bodies = {_body_name(item["post"]) for item in schema["paths"].values() if "post" in item}
     sent = _reached(bodies, types)
     described = [_type(name, body, sent=name in sent) for name, body in types.items() if name not in bodies]
-    return page("API", _api_opening(), *operations, "## Types", *described)
+    return page("API", _api_opening(), *operations, _live(), "## Types", *described)
 
 
 def _api_opening() -> str:
@@ -227,6 +231,17 @@ Failures are described in [errors](errors.md); a 403 or 405 may come from every 
 
 A field is honoured, or accepted without effect, or refused. A refused or unknown field is a 400 that names it. `null`
 and the values under “passes” ask for nothing and are let through."""
+
+
+def _live() -> str:
+    """The WebSocket, which no OpenAPI description holds."""
+    said = "A transcription session in OpenAI's shape: see [live speech](../guides/realtime.md)."
+    levels = {"session": SESSION, "session.audio": AUDIO, "session.audio.input": INPUT}
+    levels |= {"session.audio.input.transcription": LIVE_TRANSCRIPTION, "session.audio.input.turn_detection": TURNS}
+    parts = ["## WebSocket /v1/realtime", said]
+    for name, one in levels.items():
+        parts += [f"Of {code(name)} are honoured: {_listed(sorted(one.honoured))}.", _contract(one)]
+    return "\n\n".join(parts)
 
 
 def _operation(path: str, method: str, operation: Json, types: Mapping[str, Json]) -> str:

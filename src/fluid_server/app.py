@@ -16,7 +16,9 @@ from fluid_server.api import errors, health, metrics, pages
 from fluid_server.api.access_log import AccessLog
 from fluid_server.api.auth import KeyCheck
 from fluid_server.api.background import Background
+from fluid_server.api.ephemeral import Secrets
 from fluid_server.api.guard import Guard
+from fluid_server.api.realtime_run import Sessions
 from fluid_server.api.v1 import (
     audio,
     chat,
@@ -25,6 +27,7 @@ from fluid_server.api.v1 import (
     downloads,
     events,
     models,
+    realtime,
     responses,
     stored_completions,
     tokens,
@@ -68,10 +71,12 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     app.state.manager = manager
     app.state.background = Background()
     app.state.config = config
+    app.state.sessions = Sessions()
+    app.state.secrets = Secrets()
     errors.install(app)
     for router in (
         chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
-        tokens.router, audio.router, downloads.router, models.router, events.router,
+        tokens.router, audio.router, realtime.router, downloads.router, models.router, events.router,
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)
@@ -100,7 +105,7 @@ async def _kept(config: ServerConfig) -> AsyncGenerator[Store | None, None]:
 def _protect(app: FastAPI, config: ServerConfig) -> None:
     """The layers around the routes, the innermost first."""
     if config.api_key is not None:
-        app.add_middleware(KeyCheck, key=config.api_key.get_secret_value())
+        app.add_middleware(KeyCheck, key=config.api_key.get_secret_value(), known=app.state.secrets.knows)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=config.allowed_origins,

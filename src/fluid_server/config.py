@@ -79,6 +79,9 @@ class ServerConfig(BaseSettings):
     max_upload: ByteSize = Field(ByteSize(25 * 1024**2), description="largest audio upload")
     max_body: ByteSize = Field(ByteSize(32 * 1024**2), description="largest request body that is not an upload")
     max_audio_seconds: float = Field(4 * 3600, gt=0, description="longest audio, in seconds after decoding")
+    realtime_idle: float = Field(
+        30, gt=0, description="seconds without sound after which a realtime session gives its place in the model back"
+    )
     max_choices: int = Field(16, ge=1, description="largest n of a request")
     heartbeat: float = Field(10, gt=0, description="seconds between the comments that keep an open stream alive")
     shutdown_grace: float = Field(1, ge=0, description="seconds that running requests get to finish at the end")

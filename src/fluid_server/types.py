@@ -337,7 +337,58 @@ class SpeakRequest:
     format: str = "mp3"
 
 
-Request = GenerateRequest | TokenizeRequest | TranscribeRequest | SpeakRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenRequest:
+    """Speech to be written down while it is spoken. The sound follows, piece by piece, as ``Fed``.
+
+    ``encoding`` is pcm (16-bit little-endian, mono, ``rate`` samples a second), pcmu or pcma (G.711 at 8 kHz).
+    ``turns`` says when a turn ends by itself; None: only where EndTurn says so. ``start``: how many seconds of the
+    session lie before the first sample.
+    """
+
+    encoding: str = "pcm"
+    rate: int = 24_000
+    language: str | None = None
+    prompt: str | None = None
+    keywords: tuple[str, ...] = ()
+    temperature: float = 0.0
+    turns: Chunking | None = Chunking(silence=0.5)
+    start: float = 0.0
+
+    @property
+    def bytes_a_second(self) -> int:
+        """How fast sound of this encoding comes."""
+        return 2 * self.rate if self.encoding == "pcm" else self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class SoundBytes:
+    """More sound, encoded as the ListenRequest says; a sample may be cut in two."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """What has been fed and belongs to no turn yet is one. Answered by TurnTaken, or NothingToTake, with ``mark``."""
+
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSound:
+    """What has been fed and belongs to no turn yet is thrown away. Answered by SoundForgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfSound:
+    """Nothing more is fed: the request ends once the turns that were taken are written down."""
+
+
+Fed = SoundBytes | EndTurn | ForgetSound | EndOfSound | ListenRequest
+"""What a live request is given while it runs; a ListenRequest is how what follows is to be understood."""
+
+Request = GenerateRequest | TokenizeRequest | TranscribeRequest | ListenRequest | SpeakRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +514,71 @@ class Listened:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """Somebody has begun to speak, ``seconds`` into the session. Turns are counted from 0 in each ListenRequest."""
+
+    turn: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    """Nobody speaks any more since ``seconds`` into the session."""
+
+    turn: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The sound of a turn is complete, ``seconds`` long; ``mark`` is that of the EndTurn that asked for it, if any."""
+
+    turn: int
+    seconds: float
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToTake:
+    """There was too little sound for a turn: only ``seconds``."""
+
+    mark: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SoundForgotten:
+    """The sound that belonged to no turn is gone; a turn that had started never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnText:
+    """More of what is said in a turn, which may still go on. It is not taken back."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDone:
+    """All that was said in a turn; ``usage`` is this turn's own."""
+
+    turn: int
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFailed:
+    """A turn could not be written down: the fields of the failure. The request goes on."""
+
+    turn: int
+    message: str
+    type: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPiece:
     """A piece of the sound file that was asked for, ``seconds`` long. All pieces together are the file."""
 
@@ -483,7 +599,10 @@ class Cancelled:
 
 
 Heard = Segment | LanguageHeard | Listened
-Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Heard | SoundPiece | Done | Cancelled
+Turned = (
+    TurnStarted | TurnStopped | TurnTaken | NothingToTake | SoundForgotten | TurnText | TurnDone | TurnFailed
+)  # fmt: skip
+Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Heard | Turned | SoundPiece | Done | Cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ QUIET = frozenset({"/live", "/ready", "/health", "/metrics"})
 MAX_ID = 128
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 PREFIX = "/v1"
+# What an answer begins with; a WebSocket that was accepted has the status 101.
+BEGINS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+SWITCHED = 101
 
 
 class AccessLog:
@@ -32,7 +35,7 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and log when it is over."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -42,8 +45,8 @@ class AccessLog:
 
         async def tell(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in BEGINS:
+                status = message.get("status", SWITCHED)
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["OpenAI-Processing-MS"] = f"{(time.perf_counter() - started) * 1000:.0f}"
@@ -58,15 +61,17 @@ class AccessLog:
             milliseconds = (time.perf_counter() - started) * 1000
             failure = scope.get("state", {}).get("failure")
             extra = {"request": request_id, **({"code": failure} if failure else {})}
-            logger.log(level, "%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds, extra=extra)
+            logger.log(
+                level, "%s %s %d %.0f ms", scope.get("method", "GET"), scope["path"], status, milliseconds, extra=extra
+            )
             _count(scope, status)
 
 
 def _count(scope: Scope, status: int) -> None:
     """Under the route's template: clients can think of any number of paths, and of methods."""
     manager: RuntimeManager = scope["app"].state.manager
-    method = scope["method"] if scope["method"] in METHODS else "other"
-    manager.metrics.http_requests.labels(method, _route_of(scope), status).inc()
+    method = scope.get("method", "GET")
+    manager.metrics.http_requests.labels(method if method in METHODS else "other", _route_of(scope), status).inc()
 
 
 def _route_of(scope: Scope) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ClientGone, InvalidRequest, StoreOff
@@ -22,11 +23,11 @@ MAX_CLIENT = 300  # characters of what tells clients apart
 SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
-def _manager(request: Request) -> RuntimeManager:
+def _manager(request: HTTPConnection) -> RuntimeManager:
     return cast("RuntimeManager", request.app.state.manager)
 
 
-def _config(request: Request) -> ServerConfig:
+def _config(request: HTTPConnection) -> ServerConfig:
     return cast("ServerConfig", request.app.state.config)
 
 
@@ -57,10 +58,14 @@ def needed(store: Store | None, param: str | None = None) -> Store:
 def _visitor(request: Request) -> Visitor:
     headers, own = request.headers, _config(request).request_timeout
     limits = [limit for limit in (own or None, _timeout(headers.get("x-request-timeout"))) if limit is not None]
-    host = request.client.host if request.client else ""
-    program = headers.get("x-client-id") or headers.get("user-agent") or ""
     arrived: float = request.state.arrived
-    return Visitor(client=f"{host} {program}"[:MAX_CLIENT], timeout=min(limits, default=None), started=arrived)
+    return Visitor(client=_client(request), timeout=min(limits, default=None), started=arrived)
+
+
+def _client(request: HTTPConnection) -> str:
+    host = request.client.host if request.client else ""
+    program = request.headers.get("x-client-id") or request.headers.get("user-agent") or ""
+    return f"{host} {program}"[:MAX_CLIENT]
 
 
 def _timeout(header: str | None) -> float | None:
@@ -80,6 +85,8 @@ Uploads = Annotated[Path, Depends(_uploads)]
 Kept = Annotated[Store, Depends(_store)]
 """The store; a StoreOff where the server keeps nothing."""
 KeptIfAny = Annotated[Store | None, Depends(_kept)]
+Client = Annotated[str, Depends(_client)]
+"""What tells clients apart."""
 Visit = Annotated[Visitor, Depends(_visitor)]
 
 

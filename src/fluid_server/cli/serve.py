@@ -22,6 +22,8 @@ from fluid_server.cli.announcement import Announcement, address_of, announce, an
 from fluid_server.config import ServerConfig, export
 from fluid_server.errors import ConfigError
 
+LARGEST_MESSAGE = 21 * 1024 * 1024  # bytes of a WebSocket message: 15 MiB of sound in base64, and the JSON around it
+PONG_WITHIN = 60  # seconds; a client that sends faster than its model hears is not read for a while, its pongs neither
 CONNECTIONS_CLOSE = 1  # seconds that open connections get after their requests have ended
 
 
@@ -61,7 +63,9 @@ class Server(uvicorn.Server):
         """Let requests finish or fail readably, then close connections and run the app's own shutdown."""
         if self._announcement is not None:
             await asyncio.to_thread(withdraw, self._folder, self._announcement)
-        await self._app.state.manager.drain()
+        config: ServerConfig = self._app.state.config
+        state = self._app.state
+        await asyncio.gather(state.manager.drain(), state.sessions.close(config.shutdown_grace + CONNECTIONS_CLOSE))
         await super().shutdown(sockets)
         self.over = True
 
@@ -100,6 +104,9 @@ def _options(config: ServerConfig) -> dict[str, Any]:
         "access_log": False,
         "timeout_graceful_shutdown": CONNECTIONS_CLOSE,
         "server_header": False,
+        "ws": "websockets-sansio",
+        "ws_max_size": LARGEST_MESSAGE,
+        "ws_ping_timeout": PONG_WITHIN,
         "loop": asyncio.new_event_loop if sys.platform == "win32" else "auto",
     }
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
@@ -18,15 +18,19 @@ from fluid_server.types import (
     Ability,
     Done,
     Event,
+    Fed,
+    ListenRequest,
     ModelInfo,
     ModelSpec,
     ReasoningPiece,
     Request,
     TextPiece,
     ToolPiece,
+    TurnDone,
     Usage,
 )
 from fluid_server.workers.handle import WorkerHandle
+from fluid_server.workers.ticket import Ticket
 
 PIECES = (TextPiece, ReasoningPiece, ToolPiece)
 
@@ -67,6 +71,41 @@ class Lease:
                     self._slot.proved()
                 yield events
 
+    @contextmanager
+    def listen(self, request: ListenRequest) -> Generator[Live, None, None]:
+        """A live request, as long as this block lasts; it is cancelled then. Errors: WorkerDied."""
+        ticket = self._handle.submit(request)
+        self._visitor.activity = lambda: "listening"
+        try:
+            yield Live(self._handle, ticket, self._count_turns)
+        finally:
+            self._handle.cancel(ticket)
+
+    def _count_turns(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, TurnDone):
+                self._slot.proved()
+                _count(self._metrics, self.spec.id, event.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live request that runs: what it is fed, and what it says."""
+
+    _handle: WorkerHandle
+    _ticket: Ticket
+    _seen: Callable[[list[Event]], None]
+
+    def feed(self, fed: Fed) -> None:
+        """Give it more; nothing happens once it has ended."""
+        self._handle.feed(self._ticket, fed)
+
+    async def events(self) -> AsyncGenerator[list[Event], None]:
+        """Its events in batches, up to the end. Errors: the request's failure."""
+        async for events in self._ticket.batches():
+            self._seen(events)
+            yield events
+
 
 class _Stopwatch:
     """Measures one answer as its batches come by."""
@@ -82,7 +121,7 @@ class _Stopwatch:
         if pieces := _most_of_one_choice(events):
             self._text(pieces, time.monotonic())
         if isinstance(last := events[-1], Done):
-            self._count(last.usage)
+            _count(self._metrics, self._model, last.usage)
 
     def _text(self, pieces: int, now: float) -> None:
         """Pieces that come together, since nobody took them sooner, came one by one in the time since the last."""
@@ -93,11 +132,12 @@ class _Stopwatch:
                 self._gaps.observe((now - self._last) / pieces)
         self._last = now
 
-    def _count(self, usage: Usage) -> None:
-        self._metrics.prompt_tokens.labels(self._model).inc(usage.prompt_tokens)
-        self._metrics.cached_tokens.labels(self._model).inc(usage.cached_tokens)
-        self._metrics.completion_tokens.labels(self._model).inc(usage.completion_tokens)
-        self._metrics.audio_seconds.labels(self._model).inc(usage.audio_seconds)
+
+def _count(metrics: Metrics, model: str, usage: Usage) -> None:
+    metrics.prompt_tokens.labels(model).inc(usage.prompt_tokens)
+    metrics.cached_tokens.labels(model).inc(usage.cached_tokens)
+    metrics.completion_tokens.labels(model).inc(usage.completion_tokens)
+    metrics.audio_seconds.labels(model).inc(usage.audio_seconds)
 
 
 def _most_of_one_choice(events: list[Event]) -> int:

@@ -180,10 +180,7 @@ class RuntimeManager:
         ``places`` is how many sequences the lease will run: what is queued is counted and bounded in them.
         """
         visitor = visitor or Visitor()
-        spec = await self._found(model, visitor)
-        if ability not in spec.abilities:
-            can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
-            raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
+        spec = await self.capable(model, ability, visitor)
         slot = self._slot_of(spec)
         with measured(self.metrics, spec.id, ability, visitor), self._counted(slot, places):
             await self._within(visitor, self._room.give_way(slot, visitor))
@@ -196,6 +193,14 @@ class RuntimeManager:
                 finally:
                     slot.took(time.monotonic() - inside)
                     passing.leave()
+
+    async def capable(self, model: str, ability: Ability, visitor: Visitor) -> ModelSpec:
+        """The model of that name, which can do this. Errors: ModelNotFound and its like, AbilityMissing."""
+        spec = await self._found(model, visitor)
+        if ability not in spec.abilities:
+            can = ", ".join(sorted(spec.abilities)) or "nothing that this server knows"
+            raise AbilityMissing(f"Model '{spec.id}' cannot do {ability}: it is made for {can}.", param="model")
+        return spec
 
     async def _found(self, model: str, visitor: Visitor) -> ModelSpec:
         return await self._within(visitor, self._arrivals.find(model, visitor))

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import ClassVar, TypeVar
 
 from fluid_server.errors import FluidError
-from fluid_server.types import Cancelled, Counters, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+from fluid_server.types import Cancelled, Counters, Event, Fed, ModelInfo, ModelSpec, Request, RuntimeOptions
 
 Outcome = tuple[int, Event | FluidError]
 T = TypeVar("T")
@@ -56,6 +56,10 @@ class BaseRuntime(ABC):
     @abstractmethod
     def load_now(self) -> tuple[int, int]:
         """How many requests are in the engine, and how many wait before it."""
+
+    def feed(self, request_id: int, fed: Fed) -> None:
+        """More for a live request; ignored if it is not here (any more). Only runtimes that listen have any."""
+        return
 
     def close(self) -> None:
         """Let go of the engine in good order; the process ends after it."""

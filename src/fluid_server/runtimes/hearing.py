@@ -12,11 +12,23 @@ import numpy.typing as npt
 
 from fluid_server.errors import EngineFailed, FluidError, InvalidRequest
 from fluid_server.runtimes.base import BaseRuntime, Outcome, ReportProgress, arrived
+from fluid_server.runtimes.hearing_live import LiveTranscription
 from fluid_server.runtimes.hearing_plan import Ask, Hears, Recognised, Say
 from fluid_server.runtimes.hearing_rota import Rota
 from fluid_server.runtimes.hearing_source import FileSource
-from fluid_server.runtimes.hearing_task import Transcription
-from fluid_server.types import Done, Event, ModelInfo, ModelSpec, Request, RuntimeOptions, TranscribeRequest
+from fluid_server.runtimes.hearing_task import Tell, Transcription
+from fluid_server.types import (
+    Done,
+    Event,
+    Fed,
+    ListenRequest,
+    ModelInfo,
+    ModelSpec,
+    Request,
+    RuntimeOptions,
+    TranscribeRequest,
+    TurnDone,
+)
 
 
 class HearingRuntime(BaseRuntime):
@@ -34,7 +46,7 @@ class HearingRuntime(BaseRuntime):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tasks: dict[int, Transcription] = {}
+        self._tasks: dict[int, Transcription | LiveTranscription] = {}
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._rota: Rota | None = None
 
@@ -62,15 +74,26 @@ class HearingRuntime(BaseRuntime):
 
     def add(self, request_id: int, request: Request) -> None:
         """Take a file. Errors: InvalidRequest, UnsupportedField."""
+        assert self._rota is not None
+        task = self._task(request, partial(self._tell, request_id))
+        self._tasks[request_id] = task
+        self._rota.add(task)
+
+    def _task(self, request: Request, tell: Tell) -> Transcription | LiveTranscription:
+        if isinstance(request, ListenRequest):
+            return LiveTranscription(request, self.recognise, tell, self.hears.check)
         if not isinstance(request, TranscribeRequest):
             raise InvalidRequest("This model transcribes speech and cannot do anything else.", param="model")
         self.hears.check(request)
-        assert self._rota is not None
         source = FileSource(request.audio, max_seconds=request.max_seconds)
-        tell = partial(self._tell, request_id)
-        task = Transcription(source, request, self.recognise, tell, detects=self.hears.detects)
-        self._tasks[request_id] = task
-        self._rota.add(task)
+        return Transcription(source, request, self.recognise, tell, detects=self.hears.detects)
+
+    def feed(self, request_id: int, fed: Fed) -> None:
+        """More sound, or an order, for a live request."""
+        task = self._tasks.get(request_id)
+        if isinstance(task, LiveTranscription):
+            task.push(fed)
+            self._stir()
 
     def step(self) -> list[Outcome]:
         """What the threads have told since; waits a moment for the first. Errors: EngineFailed if one has died."""
@@ -114,9 +137,11 @@ class HearingRuntime(BaseRuntime):
         """Whether the file is still here to be told; a file that has ended is forgotten."""
         if number not in self._tasks:
             return False
-        if isinstance(event, Done):
+        if isinstance(event, Done | TurnDone):
             usage = event.usage
-            self.count(completed=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+            self.count(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        if isinstance(event, Done):
+            self.count(completed=1)
         if isinstance(event, FluidError):
             self.count(failed=1)
         if isinstance(event, Done | FluidError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fluid_server.errors import InvalidRequest, UnsupportedField
-from fluid_server.types import Segment, TokenLogprob, TranscribeRequest
+from fluid_server.types import ListenRequest, Segment, TokenLogprob, TranscribeRequest
 
 LONGEST_WINDOW = 30.0  # seconds; what Whisper's encoder takes at once
 
@@ -74,15 +74,16 @@ class Hears:
     words: bool = False
     logprobs: bool = False
 
-    def check(self, request: TranscribeRequest) -> None:
+    def check(self, request: TranscribeRequest | ListenRequest) -> None:
         """Errors: InvalidRequest or UnsupportedField, naming the field that this model cannot honour."""
         self._check_language(request.language)
+        file = request if isinstance(request, TranscribeRequest) else TranscribeRequest(audio=b"")
         refusals = (
-            (request.task == "translate" and not self.translates, "model", "translate speech"),
+            (file.task == "translate" and not self.translates, "model", "translate speech"),
             (bool(request.prompt) and not self.prompt, "prompt", "be given a prompt"),
             (bool(request.keywords) and not self.keywords, "keywords", "be given keywords"),
-            (request.words and not self.words, "timestamp_granularities", "tell the times of single words"),
-            (request.logprobs and not self.logprobs, "include", "tell log probabilities"),
+            (file.words and not self.words, "timestamp_granularities", "tell the times of single words"),
+            (file.logprobs and not self.logprobs, "include", "tell log probabilities"),
         )
         for refused, param, what in refusals:
             if refused:

@@ -6,8 +6,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from itertools import product
 
 Job = Callable[[], None]
+Offers = tuple[Callable[["Task"], Job | None], ...]
 PATIENCE = 5.0  # seconds to wait for the threads at the end; an engine notices between two tokens
 
 
@@ -35,6 +37,10 @@ class Task(ABC):
     def take(self) -> Job | None:
         """The next window, taken out, as what is to be called for it; None if there is none. Quick, as ``hungry``."""
 
+    def spare(self) -> Job | None:
+        """What nobody waits for, done when no task has a window; None if there is nothing. Quick, as ``hungry``."""
+        return None
+
 
 class Rota:
     """One thread that feeds and ``lanes`` threads that recognise, each serving the tasks in turn."""
@@ -45,11 +51,11 @@ class Rota:
         self._hearing: deque[Task] = deque()
         self._ended = False
         self.broken = False
-        self._threads = [self._thread("feeder", self._feeding, _meal)]
-        self._threads += [self._thread(f"lane-{number}", self._hearing, _window) for number in range(lanes)]
+        self._threads = [self._thread("feeder", self._feeding, (_meal,))]
+        self._threads += [self._thread(f"lane-{number}", self._hearing, (_window, _spare)) for number in range(lanes)]
 
-    def _thread(self, name: str, row: deque[Task], offer: Callable[[Task], Job | None]) -> threading.Thread:
-        thread = threading.Thread(target=self._loop, args=(row, offer), name=name, daemon=True)
+    def _thread(self, name: str, row: deque[Task], offers: Offers) -> threading.Thread:
+        thread = threading.Thread(target=self._loop, args=(row, offers), name=name, daemon=True)
         thread.start()
         return thread
 
@@ -73,11 +79,11 @@ class Rota:
         for thread in self._threads:
             thread.join(PATIENCE)
 
-    def _loop(self, row: deque[Task], offer: Callable[[Task], Job | None]) -> None:
+    def _loop(self, row: deque[Task], offers: Offers) -> None:
         """``broken`` is set where a thread dies of what nobody foresaw."""
         died = True
         try:
-            while (found := self._wait_for(row, offer)) is not None:
+            while (found := self._wait_for(row, offers)) is not None:
                 task, job = found
                 job()
                 self._served(row, task)
@@ -85,11 +91,12 @@ class Rota:
         finally:
             self.broken = self.broken or died
 
-    def _wait_for(self, row: deque[Task], offer: Callable[[Task], Job | None]) -> tuple[Task, Job] | None:
+    def _wait_for(self, row: deque[Task], offers: Offers) -> tuple[Task, Job] | None:
+        """Of all tasks the first offer, in their turn; a second kind of offer only when none makes the first."""
         with self._changed:
             while True:
                 self._forget()
-                for task in row:
+                for offer, task in product(offers, row):
                     if (job := offer(task)) is not None:
                         _to_the_end(row, task)
                         return task, job
@@ -116,6 +123,10 @@ def _meal(task: Task) -> Job | None:
 
 def _window(task: Task) -> Job | None:
     return task.take()
+
+
+def _spare(task: Task) -> Job | None:
+    return task.spare()
 
 
 def _to_the_end(row: deque[Task], task: Task) -> None:

@@ -17,12 +17,13 @@ from typing import IO
 
 from fluid_server.config import worker_environment
 from fluid_server.errors import EngineFailed, FluidError, ModelFailed, WorkerDied
-from fluid_server.types import Counters, Event, ModelInfo, Request
+from fluid_server.types import Counters, Event, Fed, ModelInfo, Request
 from fluid_server.workers.protocol import (
     Cancel,
     Channel,
     Events,
     Failed,
+    Feed,
     Load,
     Loaded,
     Progress,
@@ -115,6 +116,11 @@ class WorkerHandle:
         self.tickets[ticket.number] = ticket
         self._idle.clear()
         return ticket
+
+    def feed(self, ticket: Ticket, fed: Fed) -> None:
+        """Give a live request more; nothing happens where it has ended, which its events say."""
+        if not ticket.over and self.alive:
+            self._send(Feed(ticket.number, fed))
 
     def cancel(self, ticket: Ticket) -> None:
         """Tell the worker that nobody waits for this request; it answers with Cancelled when the place is free."""

@@ -18,6 +18,7 @@ from fluid_server.workers.protocol import (
     Channel,
     Events,
     Failed,
+    Feed,
     Load,
     Loaded,
     Progress,
@@ -146,6 +147,9 @@ def _apply(runtime: BaseRuntime, message: object) -> list[Outcome]:
     match message:
         case Submit(id=request_id, request=request):
             return _add(runtime, request_id, request)
+        case Feed(id=request_id, fed=fed):
+            runtime.feed(request_id, fed)
+            return []
         case Cancel(id=request_id):
             return runtime.cancel(request_id)
     raise TypeError(f"unexpected message {type(message).__name__}")

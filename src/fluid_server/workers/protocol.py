@@ -1,6 +1,6 @@
 """What server and worker say to each other, and how it crosses the pipe: one length, then one pickled message.
 
-To the worker: Load, Submit, Cancel, Stop. Back: Progress, Loaded, Events (one a step, however many requests
+To the worker: Load, Submit, Feed, Cancel, Stop. Back: Progress, Loaded, Events (one a step, however many requests
 are running), Failed (the whole worker). Both ends are our own processes, so pickle is safe here.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from fluid_server.errors import FluidError
-from fluid_server.types import Counters, Event, ModelInfo, ModelSpec, Request, RuntimeOptions
+from fluid_server.types import Counters, Event, Fed, ModelInfo, ModelSpec, Request, RuntimeOptions
 
 LENGTH = struct.Struct("<Q")
 
@@ -32,6 +32,14 @@ class Submit:
 
     id: int
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """More for a live request; one that has ended is not fed any more."""
+
+    id: int
+    fed: Fed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ class Failed:
     error: FluidError
 
 
-ToWorker = Load | Submit | Cancel | Stop
+ToWorker = Load | Submit | Feed | Cancel | Stop
 FromWorker = Progress | Loaded | Events | Failed
 
 
