@@ -93,7 +93,7 @@ def test_a_short_file_does_not_wait_for_the_end_of_a_long_one() -> None:
     def hear(call: Heard) -> str:
         heard.append(call.ask.prompt or "")
         begun.set()
-        short_heard.wait(0.2)  # the short file is being decoded meanwhile
+        short_heard.wait(0.5)  # the short file is being decoded meanwhile
         if call.ask.prompt == "short":
             short_heard.set()
         return " Yes."
