@@ -1,6 +1,6 @@
 """Try a server by the whole request table: is each field honoured, refused by name, or ignored?
 
-uv run scripts/conformance.py --base-url http://127.0.0.1:8080/v1 [--model M] [--api-key K]
+uv run scripts/conformance.py --base-url http://127.0.0.1:8080/v1 [--model M] [--speech-model M] [--api-key K]
 uv run scripts/conformance.py --own        our own server with both demo models, and llama.cpp's beside it: writes
                                            docs/conformance.md
 
@@ -28,7 +28,7 @@ import httpx
 from rich.console import Console
 
 from scripts.contract.case import Case, Outcome
-from scripts.contract.differences import DIFFERENCES
+from scripts.contract.differences import DIFFERENCES, INCOMPLETE
 from scripts.contract.report import report
 from scripts.contract.scoring import Result, load, written
 from scripts.contract.sending import PATIENCE, Server
@@ -48,6 +48,7 @@ def chosen(pattern: str) -> tuple[Case, ...]:
 def run(server: Server, title: str, cases: Sequence[Case], screen: Screen) -> Result:
     """All cases one after the other. Ctrl-C ends it with what there is."""
     result = Result(title=title, model=server.model)
+    cases = [case for case in cases if server.takes(case)]
     screen.title(f"{title}: {server.model}, {len(cases)} cases")
     try:
         for number, case in enumerate(cases, 1):
@@ -74,6 +75,9 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base-url", metavar="URL", help="the server, as an OpenAI client is given it: ends with /v1")
     parser.add_argument("--model", metavar="M", help="the model to ask; default: the first that the server lists")
+    parser.add_argument(
+        "--speech-model", metavar="M", help="the model for cases with sound; without it they are left out"
+    )
     parser.add_argument("--api-key", default="none", metavar="K")
     parser.add_argument("--title", metavar="T", help="what to call the server in tables; default: its URL")
     parser.add_argument("--only", default="", metavar="PATTERN")
@@ -100,7 +104,14 @@ def tried(args: argparse.Namespace, cases: Sequence[Case], screen: Screen) -> li
 
         return our_results(lambda server, title: run(server, title, cases, screen), published)
     model = args.model or first_model(args.base_url, args.api_key)
-    server = Server(args.base_url, model=model, key=args.api_key, published=published, patience=args.patience)
+    server = Server(
+        args.base_url,
+        model=model,
+        speech=args.speech_model,
+        key=args.api_key,
+        published=published,
+        patience=args.patience,
+    )
     try:
         return [run(server, args.title or args.base_url, cases, screen)]
     finally:
@@ -118,7 +129,7 @@ def main(given: Sequence[str] | None = None) -> int:
     screen.scores(results, cases)
     page = args.markdown or (PAGE if args.own and not args.only else None)
     if page:
-        page.write_text(report(results, cases, DIFFERENCES), encoding="utf-8", newline="\n")
+        page.write_text(report(results, cases, DIFFERENCES, INCOMPLETE), encoding="utf-8", newline="\n")
     broken = any(verdict.outcome == Outcome.BROKEN for verdict in results[0].verdicts)
     return 1 if broken else 0
 

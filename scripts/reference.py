@@ -27,11 +27,11 @@ import fluid_server
 from fluid_server import errors
 from fluid_server.api.auth import OPEN_PATHS
 from fluid_server.api.errors import status_of
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, TRANSLATION, Contract
 from fluid_server.api.schemas.realtime_session import AUDIO, INPUT, SESSION, TURNS
 from fluid_server.api.schemas.realtime_session import TRANSCRIPTION as LIVE_TRANSCRIPTION
 from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
-from fluid_server.api.schemas.transcription import NOT_BUILT
+from fluid_server.api.schemas.transcription import NO_SPEAKERS
 from fluid_server.app import create_app
 from fluid_server.catalog.presets import PRESETS, Preset, runs
 from fluid_server.cli.main import parser
@@ -48,6 +48,7 @@ CONTRACTS = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": COMPLETION,
     "/v1/audio/transcriptions": TRANSCRIPTION,
+    "/v1/audio/translations": TRANSLATION,
     "/v1/responses": RESPONSES,
     "/v1/responses/input_tokens": INPUT_TOKENS,
 }
@@ -58,7 +59,7 @@ FURTHER_CODES = {
     "input_audio_buffer_commit_empty": "A realtime session's buffer holds too little sound to be written down",
     "input_audio_buffer_full": "More sound has come to a realtime session than may wait",
     "internal_error": "A defect of the server; its log has the details",
-    "invalid_body": "The body is not a JSON object, or its Content-Type is not `application/json`",
+    "invalid_body": "The body, or its Content-Type, is not a JSON object or, for audio, not a multipart form",
     "invalid_encrypted_content": "The reasoning was sealed by another server, or is damaged",
     "invalid_json": "The body is not valid JSON",
     "invalid_unicode": "A text holds half of a character (a lone surrogate)",
@@ -252,7 +253,7 @@ def _operation(path: str, method: str, operation: Json, types: Mapping[str, Json
     if path in CONTRACTS:
         parts.append(_contract(CONTRACTS[path]))
     if path == "/v1/audio/transcriptions":
-        parts.append(f"The values {_listed(sorted(NOT_BUILT))} of `response_format` are refused: not built yet.")
+        parts.append(f"`response_format` `{NO_SPEAKERS}` is refused: speakers are not told apart.")
     parts.append(table(("Status", "Body", "Meaning"), _responses(operation["responses"])))
     return "\n\n".join(parts)
 

@@ -26,7 +26,8 @@ class Ask:
     """One HTTP request, its path below /v1.
 
     The model under test is put into a body that says nothing of a model; ``named`` False leaves it out. ``raw`` is
-    sent as it stands, in place of a body. ``$0.id`` in a path or body stands for the field ``id`` of the answer to the
+    sent as it stands, in place of a body. ``form`` is a multipart form with ``sound`` as its file, if there is one; the
+    model is then the one for speech. ``$0.id`` in a path or body stands for the field ``id`` of the answer to the
     case's first request, ``$1.data.0.id`` for a field of a list in the second, ``$0.events.0.id`` for a field of an
     event.
     """
@@ -37,28 +38,45 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     named: bool = True
+    form: tuple[tuple[str, str], ...] | None = None
+    sound: bytes | None = None
 
     @property
     def stream(self) -> bool:
         """Whether events are asked for."""
-        return bool(self.body and self.body.get("stream") is True) or "stream=true" in self.path
+        asked = bool(self.body and self.body.get("stream") is True) or ("stream", "true") in (self.form or ())
+        return asked or "stream=true" in self.path
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of what is sent, without what is inside of them."""
+        names = {name.partition("[")[0] for name, _ in self.form or ()} | (self.body or {}).keys()
+        return frozenset(names | {"file"} if self.sound is not None else names)
+
+    @property
+    def format(self) -> str:
+        """The form of a transcript that is asked for."""
+        return dict(self.form or ()).get("response_format", "json")
 
     def filled(self, model: str, answers: Sequence[Reply]) -> Ask:
         """With the model, and with what earlier answers say. Errors: LookupError where they do not say it."""
         body = self.body
         if body is not None and self.named and "model" not in body:
             body = {"model": model, **body}
+        form = self.form
+        if form is not None and self.named and "model" not in dict(form):
+            form = (("model", model), *form)
         path = _filled(self.path.replace("$model", model), answers)
-        return replace(self, path=path, body=_filled(body, answers))
+        return replace(self, path=path, body=_filled(body, answers), form=form)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What came back. ``status`` 0: nothing did, and ``problem`` says why.
 
-    ``body`` is the JSON of an answer that is no stream; ``events`` the JSON of a stream's data, ``names`` what each
-    event is called (empty where it is not), ``done`` whether ``[DONE]`` ended it. ``problem`` is what no client could
-    read. ``seconds`` is how long all of it took.
+    ``body`` is the JSON of an answer that is no stream, or its text where that was asked for; ``events`` the JSON of a
+    stream's data, ``names`` what each event is called (empty where it is not), ``done`` whether ``[DONE]`` ended it.
+    ``problem`` is what no client could read. ``seconds`` is how long all of it took.
     """
 
     status: int = 0
@@ -107,6 +125,11 @@ class Case:
     refusal: Refusal | None = None
     able: bool = False
     ours: bool = False
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it takes a model for speech."""
+        return any(ask.form is not None for ask in self.asks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Our own server with both demo models, and llama.cpp's server with the same weights, by the whole table."""
+"""Our own server with the demo models, and llama.cpp's server with the same weights, by the whole table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scripts.contract.llama_server import running
 from scripts.contract.scoring import Result
 from scripts.contract.sending import Server
 from scripts.contract.typed import Published
-from tests.front_door import GGUF, MODELS, OPENVINO, RunningServer
+from tests.front_door import GGUF, MODELS, OPENVINO, WHISPER, RunningServer
 
 # In f32 answers are the same on every processor.
 FLAGS = ("--no-warm-up", "--idle-timeout", "0", "--openvino", "INFERENCE_PRECISION_HINT=f32")
@@ -42,7 +42,7 @@ def our_results(run: Run, published: Published | None, folder: Path | None = Non
 
 def _tried(run: Run, base_url: str, model: str, published: Published | None) -> Result:
     title, package = ENGINES[model]
-    server = Server(base_url, model=model, published=published)
+    server = Server(base_url, model=model, speech=WHISPER, published=published)
     try:
         return replace(run(server, title), version=f"{package} {version(package)}")
     finally:

@@ -51,19 +51,28 @@ uv run scripts/conformance.py --base-url http://127.0.0.1:8000/v1               
 
 `--only stop` tries a part. `--json FILE` keeps the verdicts, `--compare FILE …` shows kept ones beside these,
 `--markdown FILE` writes this page, and `--openapi FILE` also holds every answer against OpenAI's published schemas.
-Ctrl-C ends a run with what there is. The exit code is 1 where something is broken.
+Cases with sound need `--speech-model NAME`, and are left out without it. Ctrl-C ends a run with what there is. The exit
+code is 1 where something is broken.
 
 Cases marked ° also take a model that follows the request: it must call the tool that helps, or reason when it is told
 to. To compare two servers, give them the same model.
 """
 
 
-def report(results: Sequence[Result], cases: Sequence[Case], differences: Mapping[str, str]) -> str:
-    """The page. The first two results are our runtimes where they bear our title; ``differences`` has the reasons."""
+def report(
+    results: Sequence[Result],
+    cases: Sequence[Case],
+    differences: Mapping[str, str],
+    incomplete: Mapping[str, str] | None = None,
+) -> str:
+    """The page. The first two results are our runtimes where they bear our title.
+
+    ``differences`` has the reasons where they differ, ``incomplete`` those of answers that lack something.
+    """
     parts = [
         HEAD.format(count=len(cases)),
         _scores(results, cases),
-        _forms(results),
+        _forms(results, incomplete or {}),
         _differing(results, differences),
         _refused(results[0], cases),
         *(_reasons(result, cases) for result in results if not _ours(result)),
@@ -100,13 +109,16 @@ def _scores(results: Sequence[Result], cases: Sequence[Case]) -> str:
     return "\n".join(["## Scores\n", _grid(["", *(result.title for result in results)], rows), *told, ""])
 
 
-def _forms(results: Sequence[Result]) -> str:
+def _forms(results: Sequence[Result], incomplete: Mapping[str, str]) -> str:
     """What is said of the answers' forms."""
     lines = ["## The form of the answers\n"]
     for result in results:
         odd = sum(bool(one.invalid) for one in result.verdicts)
         whole = f"in {len(result.verdicts) - odd} of {len(result.verdicts)} cases every answer and every event is whole"
         lines.append(f"- {result.title}: {whole}, by the types of the `openai` package and the published schemas.")
+    for reason in dict.fromkeys(incomplete.values()):
+        named = ", ".join(name for name, why in incomplete.items() if why == reason)
+        lines.append(f"\nWhat is not whole here, and why: {named}. {reason}")
     extras = sorted(set().union(*(one.extras for result in results if _ours(result) for one in result.verdicts)))
     if extras:
         named = ", ".join(f"`{one}`" for one in extras)

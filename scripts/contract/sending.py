@@ -15,21 +15,27 @@ from scripts.contract.typed import Published, kind_of
 
 PATIENCE = 120.0  # seconds that one request may take in all
 DONE = "[DONE]"
+TEXTS = frozenset({"text", "srt", "vtt"})  # transcripts that are no JSON
 
 
 class Server:
-    """A server under test. ``base_url`` ends with /v1, as an OpenAI client is given it."""
+    """A server under test. ``base_url`` ends with /v1, as an OpenAI client is given it.
+
+    ``speech`` is its model for cases with sound; without one they cannot be tried.
+    """
 
     def __init__(
         self,
         base_url: str,
         *,
         model: str,
+        speech: str | None = None,
         key: str = "none",
         published: Published | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.model = model
+        self.speech = speech
         self._base_url = base_url.rstrip("/")
         self._published = published
         self._patience = patience
@@ -41,13 +47,17 @@ class Server:
         """Let go of the connection."""
         self._http.close()
 
+    def takes(self, case: Case) -> bool:
+        """Whether there is a model that it can be tried with."""
+        return self.speech is not None or not case.spoken
+
     def try_case(self, case: Case) -> Verdict:
         """Send the case's requests one after the other, as far as they succeed, and judge."""
         asks: list[Ask] = []
         replies: list[Reply] = []
         for ask in case.asks:
             try:
-                filled = ask.filled(self.model, replies)
+                filled = ask.filled((self.speech if ask.form is not None else None) or self.model, replies)
             except LookupError as error:
                 return Verdict(name=case.name, outcome=Outcome.BROKEN, reason=f"malformed: {error.args[0]}")
             asks.append(filled)
@@ -68,10 +78,8 @@ class Server:
         return read(ask, status, headers, content, time.monotonic() - started)
 
     def _exchange(self, ask: Ask, deadline: float) -> tuple[int, Mapping[str, str], bytes]:
-        content = ask.raw if ask.raw is not None else None if ask.body is None else json.dumps(ask.body).encode()
-        headers = {"Content-Type": "application/json", **ask.headers} if content is not None else dict(ask.headers)
         received = bytearray()
-        with self._http.stream(ask.method, self._base_url + ask.path, content=content, headers=headers) as response:
+        with self._http.stream(ask.method, self._base_url + ask.path, **_sent(ask)) as response:
             for part in response.iter_bytes():
                 received += part
                 if time.monotonic() > deadline:
@@ -79,10 +87,21 @@ class Server:
             return response.status_code, response.headers, bytes(received)
 
 
+def _sent(ask: Ask) -> dict[str, Any]:
+    """What goes with a request, in httpx's words. Each part of a form is a file to it, most without a name."""
+    if ask.form is not None:
+        parts: list[tuple[str, Any]] = [(name, (None, value)) for name, value in ask.form]
+        sound = [("file", ("speech.wav", ask.sound, "audio/wav"))] if ask.sound is not None else []
+        return {"files": [*parts, *sound], "headers": dict(ask.headers)}
+    content = ask.raw if ask.raw is not None else None if ask.body is None else json.dumps(ask.body).encode()
+    headers = {"Content-Type": "application/json", **ask.headers} if content is not None else dict(ask.headers)
+    return {"content": content, "headers": headers}
+
+
 def read(ask: Ask, status: int, headers: Mapping[str, str], content: bytes, seconds: float) -> Reply:
     """An answer's bytes as a reply. Pure."""
     events_came = headers.get("content-type", "").startswith("text/event-stream")
-    reading = _events if events_came else _object
+    reading = _events if events_came else _text if ask.format in TEXTS and status < BAD_REQUEST else _object
     found: dict[str, Any]
     try:
         found = reading(content.decode("utf-8"))
@@ -96,6 +115,10 @@ def read(ask: Ask, status: int, headers: Mapping[str, str], content: bytes, seco
 
 def _object(text: str) -> dict[str, Any]:
     return {"body": json.loads(text) if text else None}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"body": text}
 
 
 def _events(text: str) -> dict[str, Any]:

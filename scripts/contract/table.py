@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.contract.case import Case
+from scripts.contract.cases_audio import SPOKEN, SPOKEN_EXTRAS
 from scripts.contract.cases_chat import CHAT
 from scripts.contract.cases_completions import COMPLETED
 from scripts.contract.cases_errors import LISTED, REFUSED
@@ -16,5 +17,5 @@ from scripts.contract.cases_tools import CALLING, THINKING
 
 CASES: tuple[Case, ...] = (
     *CHAT, *SAMPLED, *FORMED, *CALLING, *THINKING, *COMPLETED, *STORING, *TALKING,
-    *RESPONDED, *CALLED_BY_RESPONSES, *KEPT, *LISTED, *REFUSED, *EXTRAS,
+    *RESPONDED, *CALLED_BY_RESPONSES, *KEPT, *SPOKEN, *LISTED, *REFUSED, *EXTRAS, *SPOKEN_EXTRAS,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from openai import types
-from openai.types import chat
+from openai.types import audio, chat
 from openai.types.conversations import (
     Conversation,
     ConversationDeletedResource,
@@ -33,7 +33,8 @@ MOST_SHOWN = 200
 class Kind:
     """What an endpoint answers with. ``path`` is a regular expression; ``listed``: a page of such objects.
 
-    ``schema`` and ``event_schema`` are names in the published description; empty where it has none.
+    ``schema`` and ``event_schema`` are names in the published description; empty where it has none. ``format`` is the
+    ``response_format`` of a form about speech, where the answer depends on it.
     """
 
     method: str
@@ -43,12 +44,34 @@ class Kind:
     event: Any = None
     event_schema: str = ""
     listed: bool = False
+    format: str = "json"
 
 
 ONE_CHAT = r"/chat/completions/[^/]+"
 ONE_TALK = r"/conversations/[^/]+"
 RESPONSE_EVENTS: dict[str, Any] = {"event": ResponseStreamEvent, "event_schema": "ResponseStreamEvent"}
+SPEECH_EVENTS: dict[str, Any] = {
+    "event": audio.TranscriptionStreamEvent,
+    "event_schema": "CreateTranscriptionResponseStreamEvent",
+}
+SPEECH: tuple[tuple[str, str, Any, str, dict[str, Any]], ...] = (
+    ("transcriptions", "json", audio.Transcription, "CreateTranscriptionResponseJson", SPEECH_EVENTS),
+    ("transcriptions", "verbose_json", audio.TranscriptionVerbose, "CreateTranscriptionResponseVerboseJson", {}),
+    (
+        "transcriptions",
+        "diarized_json",
+        audio.TranscriptionDiarized,
+        "CreateTranscriptionResponseDiarizedJson",
+        SPEECH_EVENTS,
+    ),
+    ("translations", "json", audio.Translation, "CreateTranslationResponseJson", {}),
+    ("translations", "verbose_json", audio.TranslationVerbose, "CreateTranslationResponseVerboseJson", {}),
+)
 KINDS = (
+    *(
+        Kind(method="POST", path=f"/audio/{path}", format=form, type=type_, schema=schema, **events)
+        for path, form, type_, schema, events in SPEECH
+    ),
     Kind(
         method="POST",
         path=r"/chat/completions",
@@ -97,7 +120,11 @@ KINDS = (
 def kind_of(ask: Ask) -> Kind | None:
     """What answers to a request must be; None where OpenAI has no such endpoint."""
     path = ask.path.partition("?")[0]
-    return next((kind for kind in KINDS if kind.method == ask.method and re.fullmatch(kind.path, path)), None)
+    return next((kind for kind in KINDS if _is(kind, ask) and re.fullmatch(kind.path, path)), None)
+
+
+def _is(kind: Kind, ask: Ask) -> bool:
+    return (kind.method, kind.format) == (ask.method, ask.format)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ class ServerConfig(BaseSettings):
         default_factory=dict,
         description="how a model writes tool calls and reasoning, where its template does not tell: MODEL=NAME",
     )
-    max_upload: ByteSize = Field(ByteSize(25 * 1024**2), description="largest audio upload")
+    max_upload: ByteSize = Field(
+        ByteSize(1024**3), description="largest audio upload (1 GiB holds an hour of stereo at 48 kHz and 24 bits)"
+    )
     max_body: ByteSize = Field(ByteSize(32 * 1024**2), description="largest request body that is not an upload")
     max_audio_seconds: float = Field(4 * 3600, gt=0, description="longest audio, in seconds after decoding")
     realtime_idle: float = Field(

@@ -197,3 +197,12 @@ def test_a_body_under_the_limit_is_read() -> None:
     with calling(max_body=2000) as client:
         response = client.post(CHAT, content=b" " * 1999, headers={"content-type": "application/json"})
     assert error_of(response, 400)["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("path", ["transcriptions", "translations"])
+def test_an_upload_that_claims_to_be_over_the_limit_is_turned_away_unread(path: str) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x", "content-length": str(2 * 1024**3)}
+    with calling() as client:
+        error = error_of(client.post(f"/v1/audio/{path}", content=b"", headers=headers), 413)
+    assert (error["param"], error["code"]) == ("file", "too_large")
+    assert "--max-upload" in error["message"]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluid_server.content.transcript import Transcript, compression_ratio, is_looping
+from fluid_server.content.repetition import compression_ratio
+from fluid_server.content.transcript import Transcript, is_looping
 from fluid_server.content.utterances import Window
 from fluid_server.types import Segment, Word
 

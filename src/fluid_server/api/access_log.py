@@ -39,8 +39,8 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        scope.setdefault("state", {})["arrived"] = time.monotonic()
         request_id = request_id_of(Headers(scope=scope))
+        scope.setdefault("state", {}).update(arrived=time.monotonic(), request_id=request_id)
         status = CLIENT_CLOSED_REQUEST  # unless there is an answer
 
         async def tell(message: Message) -> None:

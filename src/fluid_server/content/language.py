@@ -28,8 +28,8 @@ NAMES = {
 CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "castilian": "es", "flemish": "nl"}
 
 
-def language_code(language: str | None) -> str | None:
-    """``English``, ``en`` and ``en-GB`` are all ``en``; None stays None. Errors: InvalidRequest."""
+def language_code(language: str | None, *, param: str = "language") -> str | None:
+    """``English``, ``en`` and ``en-GB`` are all ``en``; None stays None. Errors: InvalidRequest naming ``param``."""
     if language is None:
         return None
     asked = language.strip().lower()
@@ -37,6 +37,11 @@ def language_code(language: str | None) -> str | None:
     if code not in NAMES:
         raise InvalidRequest(
             f"'{language[:40]}' is no language that Whisper knows. Use a code such as 'en', or leave it out.",
-            param="language",
+            param=param,
         )
     return code
+
+
+def language_name(code: str) -> str:
+    """The English name of a language in lower case, as OpenAI's transcripts give it; an unknown code stays itself."""
+    return NAMES.get(code, code)

@@ -8,10 +8,10 @@ from one to the other at a word that both heard, so that none is lost, doubled o
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from fluid_server.content.repetition import compression_ratio
 from fluid_server.content.utterances import Window
 from fluid_server.types import Segment, Word
 
@@ -26,12 +26,6 @@ _UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}\u3001\u3002\uff01\uff0c\uff1f]")
 
 _TIMED = 0.5  # seconds by which one word may be heard at different times in two windows
 _GUESSED = 1.0  # the same, where a word's time is guessed from its place in the text
-
-
-def compression_ratio(text: str) -> float:
-    """How much smaller zlib makes a text, as OpenAI's Whisper computes it: a measure of repetition."""
-    data = text.encode()
-    return len(data) / len(zlib.compress(data))
 
 
 def is_looping(text: str) -> bool:

@@ -26,6 +26,7 @@ from fluid_server.types import (
     Request,
     TextPiece,
     ToolPiece,
+    TranscribeRequest,
     TurnDone,
     Usage,
 )
@@ -62,7 +63,8 @@ class Lease:
     async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
         """The answer's events in batches. Errors: the request's failure, or DeadlineExceeded; leaving cancels it."""
         watch = _Stopwatch(self._metrics, self.spec.id, self._visitor.started)
-        self._visitor.activity = lambda: "generating"
+        doing = "transcribing" if isinstance(request, TranscribeRequest) else "generating"
+        self._visitor.activity = lambda: doing
         running = self._handle.run(request, timeout=self._visitor.remaining, too_late=self._visitor.too_late)
         async with aclosing(running) as batches:
             async for events in batches:

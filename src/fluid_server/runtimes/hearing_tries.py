@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from fluid_server.content.repetition import compression_ratio
 from fluid_server.content.streamed import Steady
-from fluid_server.content.transcript import compression_ratio, is_looping
+from fluid_server.content.transcript import is_looping
 from fluid_server.runtimes.base import COLDEST
 from fluid_server.runtimes.hearing_plan import Ask, Recognised, Say
 

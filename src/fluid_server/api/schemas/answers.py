@@ -201,20 +201,6 @@ class Detokenized(BaseModel):
     text: str
 
 
-class AudioUsage(BaseModel):
-    """How long the audio is, in seconds."""
-
-    type: Literal["duration"] = "duration"
-    seconds: float
-
-
-class Transcription(BaseModel):
-    """POST /v1/audio/transcriptions in the format json."""
-
-    text: str
-    usage: AudioUsage
-
-
 def usage_body(usage: Usage) -> UsageBody:
     """A request's counts in OpenAI's words."""
     return UsageBody(

@@ -124,16 +124,20 @@ CHAT = Contract(
 
 COMPLETION = Contract(honoured=GENERATING | {"prompt", "echo", "logprobs", "best_of", "suffix"})
 
+SPEECH = frozenset({"file", "model", "language", "prompt", "temperature", "response_format", "keep_alive"})
+NO_SPEAKERS = Refusal("speakers are not told apart")
 TRANSCRIPTION = Contract(
-    honoured=frozenset({"file", "model", "language", "prompt", "temperature", "response_format", "keep_alive"}),
+    honoured=SPEECH | {"languages", "keywords", "chunking_strategy", "include", "stream", "timestamp_granularities"},
+    refused={"known_speaker_names": NO_SPEAKERS, "known_speaker_references": NO_SPEAKERS},
+)
+ONLY_TRANSCRIBING = Refusal("translations do not have it, only /v1/audio/transcriptions does")
+TRANSLATION = Contract(
+    honoured=SPEECH,
     refused={
-        "chunking_strategy": Refusal("files are always cut by the model's own 30 s windows", ("auto",)),
-        "include": Refusal("log probabilities of speech are not built yet", ([],)),
-        "keywords": Refusal("they are not built yet; use 'prompt'", ([],)),
-        "known_speaker_names": Refusal("speakers are not told apart", ([],)),
-        "known_speaker_references": Refusal("speakers are not told apart", ([],)),
-        "languages": Refusal("a file is transcribed in one language; use 'language'", ([],)),
-        "stream": Refusal("streamed transcripts are not built yet", (False, "false", "False", "0")),
-        "timestamp_granularities": Refusal("timestamps are not built yet", ([],)),
+        "stream": Refusal(ONLY_TRANSCRIBING.reason, ("false", "False", "0")),
+        **dict.fromkeys(("languages", "keywords", "chunking_strategy", "include"), ONLY_TRANSCRIBING),
+        "timestamp_granularities": Refusal(ONLY_TRANSCRIBING.reason, (["segment"],)),
+        "known_speaker_names": NO_SPEAKERS,
+        "known_speaker_references": NO_SPEAKERS,
     },
 )
