@@ -82,7 +82,8 @@ class ModelSpec:
 
     ``path`` is the model's folder, or its (first) .gguf file. ``files`` are its weights, every split part
     included, and ``size_bytes`` their sum. A broken model has its reason in ``problem`` and is never loaded.
-    ``special_tokens`` holds the texts of bos_token, eos_token, pad_token and unk_token where known.
+    ``special_tokens`` holds the texts of bos_token, eos_token, pad_token and unk_token where known. ``pause`` is how
+    many seconds of silence a speech model should have between what it hears at once, where its folder says so.
     """
 
     id: str
@@ -100,6 +101,7 @@ class ModelSpec:
     sampling: Sampling = Sampling()
     languages: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
+    pause: float | None = None
     mmproj: Path | None = None
     kv_bytes_per_token: int | None = None
     modified: float = 0.0
@@ -293,12 +295,13 @@ class Chunking:
     """How speech is told from silence, and where a long recording may be cut. Lengths in seconds.
 
     ``threshold``: from which probability of speech on (0 to 1) sound counts as speech. ``padding``: how much of the
-    silence around speech is kept with it. ``silence``: a pause of this length always ends a chunk.
+    silence around speech is kept with it. ``silence``: a pause of this length always ends a chunk; None leaves it to
+    the model that hears it.
     """
 
     threshold: float = 0.5
     padding: float = 0.3
-    silence: float = 1.0
+    silence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,10 @@ def test_names_at_ports_count_where_older_exporters_put_them(write_ir: WriteIr) 
     assert healthy(path).kind is Kind.EMBEDDING
 
 
+def test_a_speech_model_says_how_long_a_pause_it_wants(models: Path) -> None:
+    assert healthy(models / "whisper/fluid-tiny-whisper-ov").pause == 1.0
+
+
 def test_a_language_model_without_its_state_is_sent_back(write_ir: WriteIr) -> None:
     path = write_ir("m", "openvino_model")
     write_json(path, "config.json", {"architectures": ["LlamaForCausalLM"]})

@@ -55,7 +55,7 @@ def test_a_pause_exactly_as_long_as_asked_ends_a_window(pause: float, count: int
 
 
 def test_speech_starts_and_stops_around_its_windows() -> None:
-    found = cut(five_voices(), Chunking())
+    found = cut(five_voices(), Chunking(silence=1.0))
     assert [type(one) for one in found] == [SpeechStarted, Window, SpeechStopped] * 4
     started, window, stopped = found[:3]
     assert isinstance(started, SpeechStarted)
@@ -66,7 +66,7 @@ def test_speech_starts_and_stops_around_its_windows() -> None:
 
 def test_a_window_is_the_recording_with_its_padding() -> None:
     samples = five_voices()
-    for window in windows(cut(samples, Chunking(padding=0.2))):
+    for window in windows(cut(samples, Chunking(padding=0.2, silence=1.0))):
         assert window.start == pytest.approx(window.speech[0][0] - 0.2)
         assert window.end == pytest.approx(window.speech[-1][1] + 0.2)
         start = round(window.start * SAMPLE_RATE)
@@ -82,7 +82,7 @@ def test_padding_never_reaches_into_a_neighbour() -> None:
 
 @pytest.mark.parametrize("piece", [320, 777, 1_000_000])
 def test_it_does_not_matter_in_what_pieces_a_recording_comes(piece: int) -> None:
-    wanted, found = cut(five_voices(), Chunking()), cut(five_voices(), Chunking(), piece=piece)
+    wanted, found = cut(five_voices(), Chunking(silence=1.0)), cut(five_voices(), Chunking(silence=1.0), piece=piece)
     assert [type(one) for one in found] == [type(one) for one in wanted]
     for one, other in zip(windows(found), windows(wanted), strict=True):
         assert (one.start, one.speech) == (other.start, other.speech)
@@ -91,12 +91,12 @@ def test_it_does_not_matter_in_what_pieces_a_recording_comes(piece: int) -> None
 
 def test_neither_silence_nor_clicks_are_speech() -> None:
     clicks = five_voices()[round((CLICKS + 0.1) * SAMPLE_RATE) :]
-    assert cut(np.concatenate([quiet(20), clicks]), Chunking()) == []
+    assert cut(np.concatenate([quiet(20), clicks]), Chunking(silence=1.0)) == []
 
 
 def test_what_is_still_spoken_at_the_end_is_not_lost() -> None:
     samples = np.concatenate([quiet(1), spoken(1)])
-    *_, window, stopped = cut(samples[: -SAMPLE_RATE // 5], Chunking())
+    *_, window, stopped = cut(samples[: -SAMPLE_RATE // 5], Chunking(silence=1.0))
     assert isinstance(stopped, SpeechStopped)
     assert isinstance(window, Window)
     assert window.end == pytest.approx((len(samples) - SAMPLE_RATE // 5) / SAMPLE_RATE)
@@ -104,7 +104,7 @@ def test_what_is_still_spoken_at_the_end_is_not_lost() -> None:
 
 def test_speech_goes_on_after_the_end_in_the_same_time() -> None:
     """A client of a live session may ask for what there is, and speak on."""
-    utterances = Utterances(Chunking())
+    utterances = Utterances(Chunking(silence=1.0))
     first = windows([*utterances.feed(five_voices()), *utterances.finish()])
     again = windows([*utterances.feed(five_voices()), *utterances.finish()])
     length = len(five_voices()) / SAMPLE_RATE
@@ -115,7 +115,7 @@ def test_speech_goes_on_after_the_end_in_the_same_time() -> None:
 def test_speech_that_is_too_long_is_cut_in_its_longest_pause() -> None:
     pauses = [0.25, 0.6, 0.25, 0.25]
     parts = [part for pause in pauses for part in (spoken(1), quiet(pause))]
-    found = windows(cut(np.concatenate([quiet(1), *parts, *parts]), Chunking(), longest=6.0))
+    found = windows(cut(np.concatenate([quiet(1), *parts, *parts]), Chunking(silence=1.0), longest=6.0))
     lengths = [len(spoken(1)) / SAMPLE_RATE + pause for pause in pauses]
     assert found[0].end == pytest.approx(1 + sum(lengths[:2]), abs=0.35)
     assert not any(window.overlap or window.shared for window in found)
@@ -125,7 +125,7 @@ def test_speech_that_is_too_long_is_cut_in_its_longest_pause() -> None:
 
 def test_speech_without_a_pause_is_cut_with_an_overlap() -> None:
     samples = np.concatenate([quiet(1), nonstop(20), quiet(2)])
-    found = windows(cut(samples, Chunking(), longest=8.0))
+    found = windows(cut(samples, Chunking(silence=1.0), longest=8.0))
     assert len(found) >= 3
     assert max(len(window.samples) for window in found) <= 8 * SAMPLE_RATE
     for before, after in pairwise(found):
@@ -137,7 +137,7 @@ def test_speech_without_a_pause_is_cut_with_an_overlap() -> None:
 
 
 def test_a_turn_of_many_windows_starts_and_stops_once() -> None:
-    found = cut(np.concatenate([quiet(1), nonstop(20), quiet(2)]), Chunking(), longest=8.0)
+    found = cut(np.concatenate([quiet(1), nonstop(20), quiet(2)]), Chunking(silence=1.0), longest=8.0)
     others = [type(one) for one in found if not isinstance(one, Window)]
     assert others == [SpeechStarted, SpeechStopped]
     assert isinstance(found[0], SpeechStarted)
@@ -146,7 +146,7 @@ def test_a_turn_of_many_windows_starts_and_stops_once() -> None:
 
 def test_the_overlap_lies_where_it_is_quietest() -> None:
     samples = nonstop(10)
-    first, second = windows(cut(samples, Chunking(), longest=8.0))[:2]
+    first, second = windows(cut(samples, Chunking(silence=1.0), longest=8.0))[:2]
     assert second.start == pytest.approx(first.end - 1.0)
 
     def loudness(seconds: float) -> float:
@@ -158,7 +158,7 @@ def test_the_overlap_lies_where_it_is_quietest() -> None:
 
 
 def test_what_is_being_said_can_be_looked_at() -> None:
-    utterances = Utterances(Chunking())
+    utterances = Utterances(Chunking(silence=1.0))
     utterances.feed(quiet(1))
     assert utterances.peek() is None
     utterances.feed(spoken(1))
@@ -172,8 +172,8 @@ def test_what_is_being_said_can_be_looked_at() -> None:
 
 def test_a_higher_threshold_hears_less() -> None:
     samples = five_voices()
-    often = sum(end - start for window in windows(cut(samples, Chunking())) for start, end in window.speech)
-    seldom = windows(cut(samples, Chunking(threshold=0.97)))
+    often = sum(end - start for window in windows(cut(samples, Chunking(silence=1.0))) for start, end in window.speech)
+    seldom = windows(cut(samples, Chunking(threshold=0.97, silence=1.0)))
     assert sum(end - start for window in seldom for start, end in window.speech) < often
 
 
@@ -192,7 +192,9 @@ def test_no_speech_is_lost_and_none_is_in_two_windows_unless_they_say_so(seed: i
         speech = nonstop(draw.uniform(3, 9)) if draw.random() < 0.3 else spoken(int(draw.integers(len(SPOKEN))))
         parts += [quiet(draw.uniform(0, 1.5)), speech]
     samples = np.concatenate(parts)
-    found = windows(cut(samples, Chunking(padding=0.1), longest=6.0, piece=int(draw.integers(100, 50_000))))
+    found = windows(
+        cut(samples, Chunking(padding=0.1, silence=1.0), longest=6.0, piece=int(draw.integers(100, 50_000)))
+    )
     covered = np.zeros(len(samples), np.int8)
     for window in found:
         assert len(window.samples) <= 6 * SAMPLE_RATE
@@ -206,4 +208,4 @@ def test_no_speech_is_lost_and_none_is_in_two_windows_unless_they_say_so(seed: i
 
 def test_windows_too_short_to_be_cut_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 3 s"):
-        Utterances(Chunking(), longest=2.0)
+        Utterances(Chunking(silence=1.0), longest=2.0)

@@ -29,7 +29,7 @@ from fluid_server.types import (
 from tests.runtimes.engines import Numbers
 
 PATIENCE = 10.0
-NOTHING = ModelSpec(id="nothing", format=Format.UNKNOWN, kind=Kind.TRANSCRIPTION, path=Path())
+NOTHING = ModelSpec(id="nothing", format=Format.UNKNOWN, kind=Kind.TRANSCRIPTION, path=Path(), pause=1.0)
 T = TypeVar("T")
 Hear = Callable[["Heard"], str]
 

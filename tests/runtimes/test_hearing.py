@@ -13,6 +13,7 @@ from fluid_server.runtimes.hearing_plan import Hears
 from fluid_server.types import (
     Cancelled,
     ChoiceEnd,
+    Chunking,
     Done,
     GenerateRequest,
     LanguageHeard,
@@ -53,6 +54,12 @@ def test_sentences_with_pauses_between_them_are_recognised_apart_and_told_in_ord
     assert tuple(segment.text for segment in segments) == SENTENCES
     assert [round(segment.start, 1) for segment in segments] == pytest.approx([0.5, 4.1, 8.7], abs=0.3)
     assert isinstance(events[-2], ChoiceEnd)
+
+
+def test_a_client_may_ask_for_longer_pauses_than_the_model_does() -> None:
+    with ears(in_turn) as runtime:
+        (events,) = transcribed(runtime, TranscribeRequest(audio=THREE, chunking=Chunking(silence=3.0)))
+    assert len(of_kind(events, Segment)) == 1
 
 
 def test_the_pieces_together_are_the_segments_together() -> None:

@@ -138,6 +138,7 @@ def _described(folder: Folder, config: Mapping[str, Any], graphs: Mapping[str, G
         "special_tokens": sidecar.special_tokens(folder, tokenizer),
         "sampling": sidecar.sampling(generation),
         "languages": sidecar.languages(generation),
+        "pause": sidecar.pause(folder),
     }
 
 

@@ -49,6 +49,7 @@ def _described(folder: Folder, spec: ModelSpec, chipsets: list[str]) -> ModelSpe
         context_length=sidecar.context_length(config),
         special_tokens=sidecar.special_tokens(folder, sidecar.read_json(folder, "tokenizer_config.json")),
         languages=sidecar.languages(generation),
+        pause=sidecar.pause(folder),
     )
 
 

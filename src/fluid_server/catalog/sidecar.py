@@ -13,6 +13,8 @@ from fluid_server.types import Sampling
 MAX_JSON_BYTES = 32 << 20
 MAX_TEMPLATE_BYTES = 1 << 20
 KV_ELEMENT_BYTES = 2
+OWN = "fluid.json"  # what only this server asks of a model
+LONGEST_PAUSE = 30.0
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -109,6 +111,15 @@ def _template(value: object) -> str | None:
     named = value if isinstance(value, list) else []
     templates = [entry.get("template") for entry in named if isinstance(entry, dict) and entry.get("name") == "default"]
     return next((template for template in templates if words(template)), None)
+
+
+def pause(folder: Folder) -> float | None:
+    """How many seconds of silence a speech model should have between what it hears at once: ``fluid.json`` says so.
+
+    A model that was trained on single sentences writes only one of two that it hears at once.
+    """
+    seconds = number(read_json(folder, OWN).get("pause"))
+    return seconds if seconds and seconds <= LONGEST_PAUSE else None
 
 
 def languages(generation: Mapping[str, Any]) -> tuple[str, ...]:

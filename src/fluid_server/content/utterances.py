@@ -22,6 +22,7 @@ from fluid_server.types import Chunking
 
 Samples = npt.NDArray[np.float32]
 
+USUAL_SILENCE = 2.0  # seconds; a model takes shorter pauses in its stride, and each window costs it 30 s of work
 HYSTERESIS = 0.15
 BLINK = 3  # frames, 0.1 s: shorter speech is a click, and a shorter gap within speech is none
 PAUSE = 2  # frames: the shortest pause in which speech that is too long may be cut
@@ -84,10 +85,11 @@ class Utterances:
         self._activity = Activity()
         self._loud_from = chunking.threshold
         self._quiet_below = max(chunking.threshold - HYSTERESIS, 0.01)
-        heard = chunking.silence - min(LAG, chunking.silence / 8)  # of such a pause, at the least
+        silence = USUAL_SILENCE if chunking.silence is None else chunking.silence
+        heard = silence - min(LAG, silence / 8)  # of such a pause, at the least
         self._silence = max(BLINK, round(heard / FRAME_SECONDS))  # frames
         self._before = round(chunking.padding * SAMPLE_RATE)
-        self._padding = round(min(chunking.padding, chunking.silence / 2) * SAMPLE_RATE)
+        self._padding = round(min(chunking.padding, silence / 2) * SAMPLE_RATE)
         self._longest = int(longest * SAMPLE_RATE)
         self._tape = _Tape()
         self._runs = _Runs(0)  # of the open window, or what may become one

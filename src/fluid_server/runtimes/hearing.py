@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 
@@ -49,6 +50,7 @@ class HearingRuntime(BaseRuntime):
         self._tasks: dict[int, Transcription | LiveTranscription] = {}
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._rota: Rota | None = None
+        self._pause: float | None = None
 
     @abstractmethod
     def open(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
@@ -69,6 +71,7 @@ class HearingRuntime(BaseRuntime):
     def load(self, spec: ModelSpec, options: RuntimeOptions, progress: ReportProgress) -> ModelInfo:
         """Bring the model into memory and start the threads."""
         info = self.open(spec, options, progress)
+        self._pause = spec.pause
         self._rota = Rota(self.lanes)
         return info
 
@@ -81,10 +84,12 @@ class HearingRuntime(BaseRuntime):
 
     def _task(self, request: Request, tell: Tell) -> Transcription | LiveTranscription:
         if isinstance(request, ListenRequest):
-            return LiveTranscription(request, self.recognise, tell, self.hears.check)
+            return LiveTranscription(request, self.recognise, tell, self.hears.check, pause=self._pause)
         if not isinstance(request, TranscribeRequest):
             raise InvalidRequest("This model transcribes speech and cannot do anything else.", param="model")
         self.hears.check(request)
+        if request.chunking.silence is None:
+            request = replace(request, chunking=replace(request.chunking, silence=self._pause))
         source = FileSource(request.audio, max_seconds=request.max_seconds)
         return Transcription(source, request, self.recognise, tell, detects=self.hears.detects)
 

@@ -49,10 +49,18 @@ class LiveTranscription(Task):
     ``push`` is called by the loop's thread, ``feed`` by one thread, jobs by another; ``tell`` from all of these.
     While somebody speaks, what they say is recognised over and over, when nobody else needs the engine, and for at
     most half of the time: what two hypotheses agree on is told. ``check`` raises for what the model cannot be asked.
+    ``pause`` is what the model wants between what it hears at once.
     """
 
     def __init__(
-        self, request: ListenRequest, recognise: Recognise, tell: Tell, check: Check, *, clock: Clock = time.monotonic
+        self,
+        request: ListenRequest,
+        recognise: Recognise,
+        tell: Tell,
+        check: Check,
+        *,
+        pause: float | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         check(request)
         self._clock = clock
@@ -63,7 +71,7 @@ class LiveTranscription(Task):
         self._inbox: deque[Fed] = deque()
         self._sound = LiveSound(request.encoding, request.rate)
         self._seconds = request.start
-        self._turns = Turns(request.turns, request.start)
+        self._turns = Turns(request.turns, request.start, pause)
         self._lock = threading.Lock()  # for turns and all below
         self._running = False
         self._rests_until = 0.0

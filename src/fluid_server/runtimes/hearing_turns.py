@@ -102,7 +102,8 @@ class Turns:
     ``pieces`` wait to be recognised, in order; ``partial`` is the open window as it last was, if it is worth a look.
     """
 
-    def __init__(self, chunking: Chunking | None, start: float) -> None:
+    def __init__(self, chunking: Chunking | None, start: float, pause: float | None = None) -> None:
+        self._untold = Chunking(silence=pause)  # how a turn is cut that only the client ends
         self.pieces: deque[Piece] = deque()
         self.partial: Piece | None = None
         self._complete: list[Turn] = []
@@ -114,7 +115,7 @@ class Turns:
     def _tune(self, chunking: Chunking | None, start: float) -> None:
         self._chunking = chunking
         self._start = start
-        self._utterances = Utterances(chunking or Chunking(), longest=LONGEST_WINDOW)
+        self._utterances = Utterances(chunking or self._untold, longest=LONGEST_WINDOW)
         self._looked = 0.0
 
     def tune(self, chunking: Chunking | None, start: float) -> list[Turned]:

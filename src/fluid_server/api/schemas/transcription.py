@@ -30,21 +30,22 @@ DEFAULT = Chunking()
 
 
 class ServerVad(BaseModel):
-    """How speech is told from silence. What is left out is this server's own: 0.5, 300 ms, 1000 ms."""
+    """How speech is told from silence. What is left out is this server's own: 0.5, 300 ms, the model's pause."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["server_vad"]
     threshold: float = Field(DEFAULT.threshold, ge=0, le=1)
     prefix_padding_ms: int = Field(round(DEFAULT.padding / MILLISECOND), ge=0, le=5_000)
-    silence_duration_ms: int = Field(round(DEFAULT.silence / MILLISECOND), ge=50, le=30_000)
+    silence_duration_ms: int | None = Field(None, ge=50, le=30_000)
 
     def as_chunking(self) -> Chunking:
         """In seconds."""
+        silence = self.silence_duration_ms
         return Chunking(
             threshold=self.threshold,
             padding=self.prefix_padding_ms * MILLISECOND,
-            silence=self.silence_duration_ms * MILLISECOND,
+            silence=None if silence is None else silence * MILLISECOND,
         )
 
 
