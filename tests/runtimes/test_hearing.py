@@ -58,7 +58,7 @@ def test_sentences_with_pauses_between_them_are_recognised_apart_and_told_in_ord
 
 def test_a_client_may_ask_for_longer_pauses_than_the_model_does() -> None:
     with ears(in_turn) as runtime:
-        (events,) = transcribed(runtime, TranscribeRequest(audio=THREE, chunking=Chunking(silence=3.0)))
+        (events,) = transcribed(runtime, TranscribeRequest(audio=THREE, chunking=Chunking(silence=6.0)))
     assert len(of_kind(events, Segment)) == 1
 
 
