@@ -72,6 +72,10 @@ class ServerConfig(BaseSettings):
     openvino: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
     )
+    qnn: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="options of onnxruntime's QNN provider, such as htp_performance_mode=balanced",
+    )
     dialect: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
         description="how a model writes tool calls and reasoning, where its template does not tell: MODEL=NAME",

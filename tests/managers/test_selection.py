@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fluid_server.managers.selection import (
-    Candidate,
-    machine_architecture,
-    normal_architecture,
-    process_architecture,
-    select,
-)
+from fluid_server.machine import machine_architecture, normal_architecture, process_architecture
+from fluid_server.managers.selection import Candidate, select
 from fluid_server.types import Format, Kind, ModelSpec
 from fluid_server.workers.probe import RuntimeReport
 
