@@ -145,7 +145,7 @@ class ServerConfig(BaseSettings):
         """In the environment a list is written with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("openvino", "dialect", mode="before")
+    @field_validator("openvino", "qnn", "dialect", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """In the environment pairs are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""
