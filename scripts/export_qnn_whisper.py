@@ -1,14 +1,15 @@
 """Write a Whisper as the two ONNX graphs that `QNNWhisperRuntime` runs: Qualcomm AI Hub's contract, without torch.
 
-    uv run --with onnx scripts/export_qnn_whisper.py CHECKPOINT MODEL [--compute float32] [--chipset cpu]
+    uv run --with onnx scripts/export_qnn_whisper.py CHECKPOINT MODEL [--compute float32] [--chipset cpu] [--quantised]
 
 CHECKPOINT is a Hugging Face folder (config.json, model.safetensors in float32, tokenizer.json …). Written are
 MODEL/CHIPSET/encoder/model.onnx, MODEL/CHIPSET/decoder/model.onnx, MODEL/CHIPSET/metadata.json and, beside the
 chipset's folder, the json files of the checkpoint. The graphs are not compiled for any chip: that is what the
 chipset's name `cpu` says. onnxruntime's CPU provider runs them, and the QNN provider could compile them at load.
 
-The contract: every shape is static, floats at the borders are float16, ids int32. `scripts/` and not the package holds
-this, since only who prepares a model needs it.
+The contract: every shape is static, floats at the borders are float16, ids int32. With --quantised the borders are
+those of the published w8a16 models: features, mask and logits uint16, caches uint8, with the scales in metadata.json.
+`scripts/` and not the package holds this, since only who prepares a model needs it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,48 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17  # the last one before the operators that QNN's builders do not all know
+QUANTISED_OPSET = 21  # the first one with 16-bit quantisation
 FRAMES = 3000  # mel frames in a window of 30 s
-SIDECARS = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+SIDECARS = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 BORDER = TensorProto.FLOAT16
 ONNX_TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
+
+
+@dataclass(frozen=True)
+class Options:
+    """``compute`` is the type inside the graphs. ``ranges``: the largest values of caches and logits, if quantised."""
+
+    compute: str = "float32"
+    ranges: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A border of whole numbers: value = scale * (number - zero_point)."""
+
+    kind: int
+    scale: float
+    zero_point: int
+
+
+def quantised(name: str, ranges: tuple[float, float]) -> Quantised:
+    """As the published models have them: caches in 8 bits, everything else in 16."""
+    caches, logits = ranges
+    low, high = {
+        "input_features": (-2.0, 2.0),
+        "attention_mask": (-100.0, 0.0),
+        "logits": (-logits, logits),
+    }.get(name, (-caches, caches))
+    steps = 255 if "cache" in name else 65535
+    kind = TensorProto.UINT8 if steps == 255 else TensorProto.UINT16
+    scale = float(np.float32((high - low) / steps))
+    return Quantised(kind, scale, round(-low / scale))
 
 
 @dataclass
@@ -38,7 +77,7 @@ class Graph:
     """A graph being written. Values are named by strings; each method adds nodes and returns the name of the result."""
 
     weights: dict[str, np.ndarray]
-    compute: str
+    options: Options
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
     inputs: list[Any] = field(default_factory=list)
@@ -69,16 +108,38 @@ class Graph:
         value = self.weights[name]
         return self.floats(name + ("^T" if transposed else ""), value.T if transposed else value)
 
-    def input(self, name: str, kind: int, shape: Sequence[int]) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, kind, shape))
-        inside = ONNX_TYPES[self.compute]
-        return name if kind in (TensorProto.INT32, inside) else self.node("Cast", name, to=inside)
+    @property
+    def compute(self) -> str:
+        return self.options.compute
+
+    def ids(self, name: str, shape: Sequence[int]) -> str:
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.INT32, shape))
+        return name
+
+    def input(self, name: str, shape: Sequence[int]) -> str:
+        if self.options.ranges is not None:
+            border = quantised(name, self.options.ranges)
+            self.inputs.append(helper.make_tensor_value_info(name, border.kind, shape))
+            return self.node("DequantizeLinear", name, *self._steps(border))
+        self.inputs.append(helper.make_tensor_value_info(name, BORDER, shape))
+        return name if self.compute == "float16" else self.node("Cast", name, to=ONNX_TYPES[self.compute])
 
     def output(self, value: str, name: str, shape: Sequence[int]) -> None:
-        self.outputs.append(helper.make_tensor_value_info(name, BORDER, shape))
-        kind = "Identity" if self.compute == "float16" else "Cast"
-        attributes = {} if kind == "Identity" else {"to": BORDER}
-        self.nodes.append(helper.make_node(kind, [value], [name], name=f"out_{name}", **attributes))
+        if self.options.ranges is not None:
+            border = quantised(name, self.options.ranges)
+            self.outputs.append(helper.make_tensor_value_info(name, border.kind, shape))
+            made = helper.make_node("QuantizeLinear", [value, *self._steps(border)], [name], name=f"out_{name}")
+        else:
+            self.outputs.append(helper.make_tensor_value_info(name, BORDER, shape))
+            kind, attributes = ("Identity", {}) if self.compute == "float16" else ("Cast", {"to": BORDER})
+            made = helper.make_node(kind, [value], [name], name=f"out_{name}", **attributes)
+        self.nodes.append(made)
+
+    def _steps(self, border: Quantised) -> tuple[str, str]:
+        whole = helper.tensor_dtype_to_np_dtype(border.kind)
+        scale = self.constant(f"scale_{border.scale:.9g}", np.array(border.scale, self.compute))
+        zero = self.constant(f"zero_{border.zero_point}_{whole}", np.array(border.zero_point, whole))
+        return scale, zero
 
     def linear(self, x: str, name: str, *, bias: bool = True) -> str:
         product = self.node("MatMul", x, self.weight(f"{name}.weight", transposed=True))
@@ -110,9 +171,15 @@ class Graph:
         mixed = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
         return self.node("Reshape", self.node("Transpose", mixed, perm=(1, 2, 0, 3)), self.ints(1, *shape))
 
+    @property
+    def opset(self) -> int:
+        return OPSET if self.options.ranges is None else QUANTISED_OPSET
+
     def model(self, name: str) -> Any:
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, list(self.constants.values()))
-        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        made = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=9 if self.opset == OPSET else 10
+        )
         made.producer_name = "fluid-server"
         onnx.checker.check_model(made, full_check=True)
         return made
@@ -150,10 +217,10 @@ def attention_inputs(graph: Graph, x: str, name: str, shape: tuple[int, int, int
     )
 
 
-def encoder(weights: dict[str, np.ndarray], sizes: Sizes, compute: str) -> Any:
+def encoder(weights: dict[str, np.ndarray], sizes: Sizes, options: Options) -> Any:
     """input_features (1, mels, 3000) → the decoder's cross caches, k (heads,1,d,1500) and v (heads,1,1500,d)."""
-    graph, here = Graph(weights, compute), "model.encoder"
-    x = graph.input("input_features", BORDER, (1, sizes.mels, FRAMES))
+    graph, here = Graph(weights, options), "model.encoder"
+    x = graph.input("input_features", (1, sizes.mels, FRAMES))
     for conv, stride in (("conv1", 1), ("conv2", 2)):
         kernel, bias = graph.weight(f"{here}.{conv}.weight"), graph.weight(f"{here}.{conv}.bias")
         x = graph.gelu(graph.node("Conv", x, kernel, bias, kernel_shape=[3], pads=[1, 1], strides=[stride]))
@@ -192,33 +259,32 @@ class Layer:
 def decoder_inputs(graph: Graph, sizes: Sizes) -> tuple[str, str, str, list[Layer]]:
     """ids, mask, position and the layers' caches, in the order in which AI Hub declares them."""
     heads, inside, past = sizes.decoder_heads, sizes.width // sizes.decoder_heads, sizes.tokens - 1
-    ids = graph.input("input_ids", TensorProto.INT32, (1, 1))
-    mask = graph.input("attention_mask", BORDER, (1, 1, 1, sizes.tokens))
+    ids = graph.ids("input_ids", (1, 1))
+    mask = graph.input("attention_mask", (1, 1, 1, sizes.tokens))
     own = [
         (
-            graph.input(f"k_cache_self_{number}_in", BORDER, (heads, 1, inside, past)),
-            graph.input(f"v_cache_self_{number}_in", BORDER, (heads, 1, past, inside)),
+            graph.input(f"k_cache_self_{number}_in", (heads, 1, inside, past)),
+            graph.input(f"v_cache_self_{number}_in", (heads, 1, past, inside)),
         )
         for number in range(sizes.decoder_layers)
     ]
     cross = [
         (
-            graph.input(f"k_cache_cross_{number}", BORDER, (heads, 1, inside, sizes.positions)),
-            graph.input(f"v_cache_cross_{number}", BORDER, (heads, 1, sizes.positions, inside)),
+            graph.input(f"k_cache_cross_{number}", (heads, 1, inside, sizes.positions)),
+            graph.input(f"v_cache_cross_{number}", (heads, 1, sizes.positions, inside)),
         )
         for number in range(sizes.decoder_layers)
     ]
-    position = graph.input("position_ids", TensorProto.INT32, (1,))
+    position = graph.ids("position_ids", (1,))
     layers = [
-        Layer(f"model.decoder.layers.{number}", *own[number], *cross[number])
-        for number in range(sizes.decoder_layers)
+        Layer(f"model.decoder.layers.{number}", *own[number], *cross[number]) for number in range(sizes.decoder_layers)
     ]
     return ids, mask, position, layers
 
 
-def decoder(weights: dict[str, np.ndarray], sizes: Sizes, compute: str) -> Any:
+def decoder(weights: dict[str, np.ndarray], sizes: Sizes, options: Options) -> Any:
     """One token a call → logits (1, vocabulary, 1, 1), and the self caches with the newest at the right."""
-    graph, here = Graph(weights, compute), "model.decoder"
+    graph, here = Graph(weights, options), "model.decoder"
     ids, mask, position, layers = decoder_inputs(graph, sizes)
     heads, inside = sizes.decoder_heads, sizes.width // sizes.decoder_heads
     embedding = graph.weight(f"{here}.embed_tokens.weight")
@@ -240,11 +306,18 @@ def decoder(weights: dict[str, np.ndarray], sizes: Sizes, compute: str) -> Any:
         x = graph.node("Add", x, graph.linear(mixed, f"{layer.name}.encoder_attn.out_proj"))
         x = graph.feed_forward(x, layer.name)
     x = graph.norm(x, f"{here}.layer_norm")
-    logits = graph.node("MatMul", x, graph.node("Transpose", embedding, perm=(1, 0)))
-    graph.output(graph.node("Reshape", logits, graph.ints(1, sizes.vocabulary, 1, 1)), "logits", (1, sizes.vocabulary, 1, 1))
+    head = graph.weight("proj_out.weight") if "proj_out.weight" in weights else embedding  # the two are often one
+    logits = graph.node("MatMul", x, graph.node("Transpose", head, perm=(1, 0)))
+    graph.output(
+        graph.node("Reshape", logits, graph.ints(1, sizes.vocabulary, 1, 1)), "logits", (1, sizes.vocabulary, 1, 1)
+    )
     for number, (key, value) in enumerate(kept):
-        graph.output(_without_oldest(graph, key, 3, sizes), f"k_cache_self_{number}_out", (heads, 1, inside, sizes.tokens - 1))
-        graph.output(_without_oldest(graph, value, 2, sizes), f"v_cache_self_{number}_out", (heads, 1, sizes.tokens - 1, inside))
+        graph.output(
+            _without_oldest(graph, key, 3, sizes), f"k_cache_self_{number}_out", (heads, 1, inside, sizes.tokens - 1)
+        )
+        graph.output(
+            _without_oldest(graph, value, 2, sizes), f"v_cache_self_{number}_out", (heads, 1, sizes.tokens - 1, inside)
+        )
     return graph.model("decoder")
 
 
@@ -281,31 +354,39 @@ def sizes_of(config: dict[str, Any], tokens: int) -> Sizes:
     )
 
 
-def declared(values: Any) -> dict[str, Any]:
-    """Names, shapes and types of a graph's inputs or outputs, as AI Hub's metadata.json gives them."""
-    return {
-        value.name: {
-            "shape": [dimension.dim_value for dimension in value.type.tensor_type.shape.dim],
-            "dtype": helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
-        }
-        for value in values
+def declared(values: Any, options: Options) -> dict[str, Any]:
+    """Names, shapes, types and scales of a graph's inputs or outputs, as AI Hub's metadata.json gives them."""
+    return {value.name: _declared(value, options) for value in values}
+
+
+def _declared(value: Any, options: Options) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "shape": [dimension.dim_value for dimension in value.type.tensor_type.shape.dim],
+        "dtype": helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
     }
+    if options.ranges is not None and told["dtype"] != "int32":
+        border = quantised(value.name, options.ranges)
+        told["quantization_parameters"] = {"scale": border.scale, "zero_point": border.zero_point}
+    return told
 
 
-def write(folder: Path, halves: dict[str, Any]) -> None:
+def write(folder: Path, halves: dict[str, Any], options: Options) -> None:
     """The graphs, and a metadata.json in AI Hub's form that says what they are."""
     for name, model in halves.items():
         file = folder / name / "model.onnx"
         file.parent.mkdir(parents=True, exist_ok=True)
         onnx.save_model(model, file)
     files = {
-        f"{name}/model.onnx": {"inputs": declared(model.graph.input), "outputs": declared(model.graph.output)}
+        f"{name}/model.onnx": {
+            "inputs": declared(model.graph.input, options),
+            "outputs": declared(model.graph.output, options),
+        }
         for name, model in halves.items()
     }
     manifest = {
         "runtime": "onnx",
-        "precision": "float",
-        "tool_versions": {"onnx": onnx.__version__, "opset": OPSET},
+        "precision": "float" if options.ranges is None else "w16a16",
+        "tool_versions": {"onnx": onnx.__version__},
         "model_files": files,
     }
     (folder / "metadata.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -319,15 +400,19 @@ def main() -> None:
     parser.add_argument("--chipset", default="cpu", help="name of the folder for the graphs")
     parser.add_argument("--compute", choices=sorted(ONNX_TYPES), default="float32", help="type inside the graphs")
     parser.add_argument("--tokens", type=int, default=200, help="places of the decoder; 200 as published")
+    parser.add_argument("--quantised", action="store_true", help="whole numbers at the borders")
+    parser.add_argument("--ranges", type=float, nargs=2, default=(8.0, 40.0), metavar=("CACHES", "LOGITS"),
+                        help="largest values there, if quantised (default: 8 40)")  # fmt: skip
     asked = parser.parse_args()
+    options = Options(asked.compute, tuple(asked.ranges) if asked.quantised else None)
     config = json.loads((asked.checkpoint / "config.json").read_text(encoding="utf-8"))
     weights = read_safetensors(asked.checkpoint / "model.safetensors")
     sizes = sizes_of(config, asked.tokens)
     halves = {
-        "encoder": encoder(weights, sizes, asked.compute),
-        "decoder": decoder(weights, sizes, asked.compute),
+        "encoder": encoder(weights, sizes, options),
+        "decoder": decoder(weights, sizes, options),
     }
-    write(asked.model / asked.chipset, halves)
+    write(asked.model / asked.chipset, halves, options)
     for name in SIDECARS:
         if (asked.checkpoint / name).exists():
             shutil.copyfile(asked.checkpoint / name, asked.model / name)
