@@ -58,9 +58,15 @@ class Quantised:
     zero_point: int
 
 
-def quantised(name: str, ranges: tuple[float, float]) -> Quantised:
-    """As the published models have them: caches in 8 bits, everything else in 16."""
+def quantised(name: str, ranges: tuple[float, float], *, out: bool = False) -> Quantised:
+    """As the published models have them: caches in 8 bits, everything else in 16.
+
+    Each border is calibrated by itself, so what leaves the encoder need not have the scale at which the decoder takes
+    it: here it has another one on purpose.
+    """
     caches, logits = ranges
+    if out and "cross" in name:
+        caches *= 1.25
     low, high = {
         "input_features": (-2.0, 2.0),
         "attention_mask": (-100.0, 0.0),
@@ -126,7 +132,7 @@ class Graph:
 
     def output(self, value: str, name: str, shape: Sequence[int]) -> None:
         if self.options.ranges is not None:
-            border = quantised(name, self.options.ranges)
+            border = quantised(name, self.options.ranges, out=True)
             self.outputs.append(helper.make_tensor_value_info(name, border.kind, shape))
             made = helper.make_node("QuantizeLinear", [value, *self._steps(border)], [name], name=f"out_{name}")
         else:
@@ -354,18 +360,18 @@ def sizes_of(config: dict[str, Any], tokens: int) -> Sizes:
     )
 
 
-def declared(values: Any, options: Options) -> dict[str, Any]:
+def declared(values: Any, options: Options, *, out: bool) -> dict[str, Any]:
     """Names, shapes, types and scales of a graph's inputs or outputs, as AI Hub's metadata.json gives them."""
-    return {value.name: _declared(value, options) for value in values}
+    return {value.name: _declared(value, options, out=out) for value in values}
 
 
-def _declared(value: Any, options: Options) -> dict[str, Any]:
+def _declared(value: Any, options: Options, *, out: bool) -> dict[str, Any]:
     told: dict[str, Any] = {
         "shape": [dimension.dim_value for dimension in value.type.tensor_type.shape.dim],
         "dtype": helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
     }
     if options.ranges is not None and told["dtype"] != "int32":
-        border = quantised(value.name, options.ranges)
+        border = quantised(value.name, options.ranges, out=out)
         told["quantization_parameters"] = {"scale": border.scale, "zero_point": border.zero_point}
     return told
 
@@ -378,8 +384,8 @@ def write(folder: Path, halves: dict[str, Any], options: Options) -> None:
         onnx.save_model(model, file)
     files = {
         f"{name}/model.onnx": {
-            "inputs": declared(model.graph.input, options),
-            "outputs": declared(model.graph.output, options),
+            "inputs": declared(model.graph.input, options, out=False),
+            "outputs": declared(model.graph.output, options, out=True),
         }
         for name, model in halves.items()
     }

@@ -14,7 +14,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "fluid_server"
-ENGINES = {"openvino", "openvino_genai", "openvino_tokenizers", "xllamacpp", "llama_cpp", "onnxruntime", "onnxruntime_qnn", "torch"}
+ENGINES = {
+    "openvino",
+    "openvino_genai",
+    "openvino_tokenizers",
+    "xllamacpp",
+    "llama_cpp",
+    "onnxruntime",
+    "onnxruntime_qnn",
+    "torch",
+}
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},

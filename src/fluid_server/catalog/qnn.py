@@ -9,7 +9,9 @@ from fluid_server.catalog.folder import BadModel, File, Folder, explain, look, m
 from fluid_server.types import Format, Kind, ModelSpec
 
 HALVES = ("encoder", "decoder")
-PORTABLE = "cpu"  # the chipset's name of graphs that are compiled for none: any CPU runs them, and an NPU can compile them
+PORTABLE = (
+    "cpu"  # the chipset's name of graphs that are compiled for none: any CPU runs them, and an NPU can compile them
+)
 
 
 def chipsets(spec: ModelSpec) -> frozenset[str]:

@@ -41,8 +41,10 @@ def log_mel(samples: FloatArray, bands: int) -> FloatArray:
     power = spectrum.real**2 + spectrum.imag**2
     level = np.full((bands, FRAMES), LOWEST, np.float32)
     level[:, :heard] = np.log10(np.maximum(power @ mel_filters(bands), 10.0**LOWEST)).T
-    level = np.maximum(level, level.max() - 8.0)
-    return (level + 4.0) / 4.0
+    np.maximum(level, level.max() - 8.0, out=level)
+    level += 4.0
+    level /= 4.0
+    return level
 
 
 @cache

@@ -77,8 +77,9 @@ def _times_are_likelier(scores: FloatArray, begin: int) -> bool:
 
 def log_probabilities(scores: FloatArray) -> FloatArray:
     """Natural-log probabilities; -inf stays."""
-    top = scores.max()
-    return scores - (top + np.log(np.exp(scores - top).sum(dtype=np.float64)).astype(np.float32))
+    moved: FloatArray = scores - scores.max()
+    moved -= np.float32(np.log(np.exp(moved).sum(dtype=np.float64)))
+    return moved
 
 
 def draw(scores: FloatArray, temperature: float, chance: np.random.Generator) -> Drawn:
@@ -87,7 +88,7 @@ def draw(scores: FloatArray, temperature: float, chance: np.random.Generator) ->
     if temperature <= 0:
         token = int(scores.argmax())
     else:
-        warm = log_probabilities(scores / np.float32(temperature))
+        warm = log_probabilities(np.divide(scores, temperature, dtype=np.float32))
         cumulated = np.exp(warm, dtype=np.float64).cumsum()
         token = int(np.searchsorted(cumulated, chance.random() * cumulated[-1], side="right"))
     return Drawn(token, float(logprobs[token]))

@@ -31,7 +31,7 @@ class Declared(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """One input or output. A quantised one holds ``value / scale + zero_point``, rounded; ``scale`` 0 is not quantised."""
+    """One input or output. Quantised where ``scale`` is not 0: then it holds ``value / scale + zero_point``."""
 
     name: str
     shape: tuple[int, ...]
@@ -45,7 +45,8 @@ class Border:
             return np.ascontiguousarray(values, dtype=self.dtype)
         limits = np.iinfo(self.dtype)
         steps = np.rint(values / self.scale) + self.zero_point
-        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        encoded: npt.NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        return encoded
 
     def decode(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """What comes from this border, as floats."""

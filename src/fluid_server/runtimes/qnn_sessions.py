@@ -39,7 +39,7 @@ def import_onnxruntime() -> Any:
 
 
 def devices() -> list[str]:
-    """NPU where the QNN provider finds one, and the CPU, which runs portable graphs. Errors: ImportError, RuntimeError."""
+    """NPU where the provider finds one, and the CPU, which runs portable graphs. Errors: ImportError, RuntimeError."""
     import onnxruntime
 
     return ["NPU", "CPU"] if _npu(onnxruntime) is not None else ["CPU"]
@@ -113,7 +113,7 @@ def _on_cpu(runtime: Any, graph: Path, options: RuntimeOptions) -> Any:
 
 
 def _on_npu(runtime: Any, graph: Path, options: RuntimeOptions, entries: Mapping[str, str]) -> Any:
-    device = _npu(runtime, simulated=SIMULATOR_OPTIONS <= options.properties.keys())
+    device = _npu(runtime, simulated=options.properties.keys() >= SIMULATOR_OPTIONS)
     if device is None:
         raise EngineFailed(f"There is {remark()}.")
     settings = runtime.SessionOptions()
@@ -131,10 +131,8 @@ def provider_options(options: RuntimeOptions) -> dict[str, str]:
     return {"backend_path": str(onnxruntime_qnn.get_qnn_htp_path()), **NPU_OPTIONS, **options.properties}
 
 
-def _compiled_once(
-    runtime: Any, graph: Path, options: RuntimeOptions, failures: tuple[type[Exception], ...]
-) -> Any:
-    """Compiling takes minutes for a large model, so the result is kept, under a name that changes with whatever made it."""
+def _compiled_once(runtime: Any, graph: Path, options: RuntimeOptions, failures: tuple[type[Exception], ...]) -> Any:
+    """Compiling takes minutes for a large model: what comes of it is kept, by a name that changes with what made it."""
     assert options.cache_dir is not None
     kept = options.cache_dir / f"qnn-{graph.parent.name}-{_fingerprint(runtime, graph, options)}.onnx"
     if kept.exists():

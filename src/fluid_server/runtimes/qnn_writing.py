@@ -81,7 +81,9 @@ class Writing:
                 break
         return Written(tuple(drawn), len(tokens), no_speech)
 
-    def _begun(self, prompt: Sequence[int], start: Sequence[int]) -> tuple[Steps, npt.NDArray[np.float32], float | None]:
+    def _begun(
+        self, prompt: Sequence[int], start: Sequence[int]
+    ) -> tuple[Steps, npt.NDArray[np.float32], float | None]:
         """A decoder that has taken the prompt, the scores after it, and how likely it is that nobody speaks."""
         steps = self.fresh()
         no_speech = None
