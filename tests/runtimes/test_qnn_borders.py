@@ -32,7 +32,9 @@ def scores(folder: Path, tokens: Sequence[int]) -> list[npt.NDArray[np.float32]]
 
 def test_a_quantised_model_answers_nearly_what_its_floats_answer() -> None:
     tokens = [7, 250, 3, 3, 120]
-    for exact, rounded in zip(scores(SMALL / "float/cpu", tokens), scores(SMALL / "quantised/cpu", tokens), strict=True):
+    for exact, rounded in zip(
+        scores(SMALL / "float/cpu", tokens), scores(SMALL / "quantised/cpu", tokens), strict=True
+    ):
         assert np.corrcoef(exact, rounded)[0, 1] > 0.99
         assert exact.std() > 1
 

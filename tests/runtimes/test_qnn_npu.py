@@ -1,4 +1,4 @@
-"""The QNN provider itself. Its simulator of the NPU (on Linux x64: ``uv sync --group qnn-simulator``) runs the graphs."""
+"""The QNN provider itself; its simulator of the NPU runs the graphs (Linux x64, ``uv sync --group qnn-simulator``)."""
 
 from __future__ import annotations
 
