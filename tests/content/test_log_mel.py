@@ -20,7 +20,7 @@ AUDIO = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
 
 def spoken() -> npt.NDArray[np.float32]:
     with wave.open(str(AUDIO / "capital-of-france.wav")) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / np.float32(32768)
 
 
 @pytest.mark.parametrize("bands", [80, 128])

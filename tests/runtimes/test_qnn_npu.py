@@ -61,6 +61,18 @@ def test_a_kept_compilation_that_is_damaged_is_made_anew(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("simulator")
+def test_graphs_that_were_compiled_elsewhere_are_only_loaded(tmp_path: Path) -> None:
+    on_the_npu(tmp_path)
+    chipset = tmp_path / "snapdragon-x-elite"
+    for half in ("encoder", "decoder"):
+        (chipset / half).mkdir(parents=True)
+        for file in tmp_path.glob(f"qnn-{half}-*"):
+            file.rename(chipset / half / ("model.onnx" if file.suffix == ".onnx" else file.name))
+    compiled = open_sessions(chipset, RuntimeOptions(device="NPU", properties=X_ELITE), compiled=True)
+    assert np.array_equal(answers(compiled), answers(on_the_npu(tmp_path)))
+
+
+@pytest.mark.usefixtures("simulator")
 def test_an_option_that_the_provider_does_not_take_is_told() -> None:
     with pytest.raises(EngineFailed, match=r"encoder did not load on the NPU: .*"):
         on_the_npu(backend_path="nothing.so")

@@ -9,6 +9,7 @@ from fluid_server.catalog.folder import BadModel, File, Folder, explain, look, m
 from fluid_server.types import Format, Kind, ModelSpec
 
 HALVES = ("encoder", "decoder")
+METADATA = "metadata.json"  # of AI Hub, in a chipset's folder or beside it: what a quantised graph's numbers stand for
 PORTABLE = (
     "cpu"  # the chipset's name of graphs that are compiled for none: any CPU runs them, and an NPU can compile them
 )
