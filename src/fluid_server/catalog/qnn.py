@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from fluid_server.catalog import sidecar
 from fluid_server.catalog.folder import BadModel, File, Folder, explain, look, missing
@@ -55,10 +56,27 @@ def _described(folder: Folder, spec: ModelSpec, chipsets: list[str]) -> ModelSpe
         size_bytes=sum(file.size for file in weights),
         modified=max(spec.modified, *(file.modified for file in weights)),
         architecture=sidecar.architecture(config) or "whisper",
-        context_length=sidecar.context_length(config),
+        context_length=_places(folder, chipsets) or sidecar.context_length(config),
         special_tokens=sidecar.special_tokens(folder, sidecar.read_json(folder, "tokenizer_config.json")),
         languages=sidecar.languages(generation),
     )
+
+
+def _places(folder: Folder, chipsets: list[str]) -> int | None:
+    """How many tokens the decoder was exported for, which is fewer than Whisper could: the length of its mask."""
+    for files in (folder, *(look(folder.path / chipset) for chipset in chipsets)):
+        told = sidecar.read_json(files, METADATA)
+        for half in _part(told, "model_files").values():
+            shape = _part(_part(half, "inputs"), "attention_mask").get("shape")
+            if isinstance(shape, list) and shape and (places := sidecar.whole(shape[-1])):
+                return places
+    return None
+
+
+def _part(value: object, name: str) -> dict[str, Any]:
+    """A part of JSON that is to be an object; empty if it is none."""
+    part = value.get(name) if isinstance(value, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _weights(folder: Folder, chipset: str, half: str) -> list[File]:
