@@ -313,7 +313,7 @@ def decoder(weights: dict[str, np.ndarray], sizes: Sizes, options: Options) -> A
         x = graph.feed_forward(x, layer.name)
     x = graph.norm(x, f"{here}.layer_norm")
     head = graph.weight("proj_out.weight") if "proj_out.weight" in weights else embedding  # the two are often one
-    logits = graph.node("MatMul", x, graph.node("Transpose", head, perm=(1, 0)))
+    logits = graph.node("Gemm", graph.node("Reshape", x, graph.ints(1, sizes.width)), head, transB=1)
     graph.output(
         graph.node("Reshape", logits, graph.ints(1, sizes.vocabulary, 1, 1)), "logits", (1, sizes.vocabulary, 1, 1)
     )

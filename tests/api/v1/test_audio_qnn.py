@@ -22,5 +22,5 @@ def test_speech_is_written_down(client: openai.OpenAI, name: str, text: str) -> 
 def test_its_worker_says_what_it_runs_on(client: openai.OpenAI, http: httpx.Client) -> None:
     with (AUDIO / "hello.wav").open("rb") as file:
         client.audio.transcriptions.create(model=QNN_WHISPER, file=file)
-    model = http.get("/health").json()["models"][QNN_WHISPER]
-    assert (model["runtime"], model["device"]) == ("qnn-whisper", "CPU")
+    model = http.get(f"/v1/models/{QNN_WHISPER}").json()
+    assert (model["runtime"], model["device"], model["notes"]) == ("qnn-whisper", "CPU", ["graphs: cpu"])
