@@ -1,4 +1,4 @@
-"""Compile a Whisper's portable graphs for one Qualcomm chip, on any x64 machine with Linux or Windows: no chip, no account.
+"""Compile a Whisper's portable graphs for one Qualcomm chip, on any x64 machine with Linux or Windows.
 
     uv run --with onnxruntime --with onnxruntime-qnn scripts/compile_qnn_whisper.py MODEL --chipset snapdragon-x-elite
 

@@ -2,7 +2,7 @@
 
     uv run --with onnx scripts/export_qnn_whisper.py CHECKPOINT MODEL [--compute float32] [--chipset cpu] [--quantised]
 
-CHECKPOINT is a Hugging Face folder (config.json, model.safetensors in float32, tokenizer.json …). Written are
+CHECKPOINT is a Hugging Face folder (config.json, model.safetensors in float32 or float16, tokenizer.json …). Written are
 MODEL/CHIPSET/encoder/model.onnx, MODEL/CHIPSET/decoder/model.onnx, MODEL/CHIPSET/metadata.json and, beside the
 chipset's folder, the json files of the checkpoint. The graphs are not compiled for any chip: that is what the
 chipset's name `cpu` says. onnxruntime's CPU provider runs them, and the QNN provider could compile them at load.
@@ -332,17 +332,18 @@ def _without_oldest(graph: Graph, cache: str, axis: int, sizes: Sizes) -> str:
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The float32 tensors of a .safetensors file: eight bytes of length, a JSON header, then the data."""
+    """The tensors of a .safetensors file: eight bytes of length, a JSON header, then the data."""
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
     found = {}
     for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            raise SystemExit(f"{name} is {entry['dtype']}: export the checkpoint in float32.")
+        kind = {"F32": "<f4", "F16": "<f2"}.get(entry["dtype"])
+        if kind is None:
+            raise SystemExit(f"{name} is {entry['dtype']}: save the checkpoint in float32 or float16.")
         start, end = (8 + length + offset for offset in entry["data_offsets"])
-        found[name] = np.frombuffer(data[start:end], "<f4").reshape(entry["shape"])
+        found[name] = np.frombuffer(data[start:end], kind).reshape(entry["shape"])
     return found
 
 
