@@ -2,8 +2,8 @@
 
     uv run --with onnx scripts/export_qnn_whisper.py CHECKPOINT MODEL [--compute float32] [--chipset cpu] [--quantised]
 
-CHECKPOINT is a Hugging Face folder (config.json, model.safetensors in float32 or float16, tokenizer.json …). Written are
-MODEL/CHIPSET/encoder/model.onnx, MODEL/CHIPSET/decoder/model.onnx, MODEL/CHIPSET/metadata.json and, beside the
+CHECKPOINT is a Hugging Face folder (config.json, model.safetensors in float32 or float16, tokenizer.json …). What is
+written: MODEL/CHIPSET/encoder/model.onnx, MODEL/CHIPSET/decoder/model.onnx, MODEL/CHIPSET/metadata.json and, beside the
 chipset's folder, the json files of the checkpoint. The graphs are not compiled for any chip: that is what the
 chipset's name `cpu` says. onnxruntime's CPU provider runs them, and the QNN provider could compile them at load.
 
