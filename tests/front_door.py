@@ -22,8 +22,14 @@ ECHO = "echo"
 OPENVINO = "fluid-tiny-ov"
 GGUF = "fluid-tiny-gguf:F16"
 WHISPER = "fluid-tiny-whisper-ov"
+QNN_WHISPER = "fluid-tiny-whisper-qnn"
 LANGUAGE_MODELS = (OPENVINO, GGUF, "fluid-tiny-gguf:Q8_0")
-ENGINE_OF = {OPENVINO: "openvino_genai", WHISPER: "openvino_genai"} | dict.fromkeys(LANGUAGE_MODELS[1:], "xllamacpp")
+ENGINE_OF = {
+    OPENVINO: "openvino_genai",
+    WHISPER: "openvino_genai",
+    QNN_WHISPER: "onnxruntime",
+    **dict.fromkeys(LANGUAGE_MODELS[1:], "xllamacpp"),
+}
 ADDRESS = re.compile(r"API +(http://\S+)/v1")
 PATIENCE = 30.0
 LOOK_EVERY = 0.02

@@ -14,11 +14,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "fluid_server"
-ENGINES = {"openvino", "openvino_genai", "openvino_tokenizers", "xllamacpp", "llama_cpp", "onnxruntime", "torch"}
+ENGINES = {
+    "openvino",
+    "openvino_genai",
+    "openvino_tokenizers",
+    "xllamacpp",
+    "llama_cpp",
+    "onnxruntime",
+    "onnxruntime_qnn",
+    "torch",
+}
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},
-    {"errors", "types", "log", "metrics"},
+    {"errors", "types", "log", "metrics", "machine"},
     {"config"},
     {"catalog", "content", "store"},
     {"runtimes"},
@@ -152,7 +161,10 @@ def test_a_route_has_no_try() -> None:
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
 def test_engines_are_imported_late_and_only_in_the_files_that_bear_their_name(file: Path) -> None:
     assert not outside_top_level(file) & ENGINES
-    backends = {"openvino": "openvino", "openvino_genai": "openvino", "xllamacpp": "llamacpp", "llama_cpp": "llamacpp"}
+    backends = {
+        "openvino": "openvino", "openvino_genai": "openvino", "xllamacpp": "llamacpp", "llama_cpp": "llamacpp",
+        "onnxruntime": "qnn", "onnxruntime_qnn": "qnn",
+    }  # fmt: skip
     for engine in outside(file) & ENGINES:
         assert file.parent.name == "runtimes"
         assert file.stem.startswith(backends[engine])

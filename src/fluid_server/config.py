@@ -72,6 +72,10 @@ class ServerConfig(BaseSettings):
     openvino: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
     )
+    qnn: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="options of onnxruntime's QNN provider, such as htp_performance_mode=balanced",
+    )
     dialect: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
         description="how a model writes tool calls and reasoning, where its template does not tell: MODEL=NAME",
@@ -141,7 +145,7 @@ class ServerConfig(BaseSettings):
         """In the environment a list is written with commas."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("openvino", "dialect", mode="before")
+    @field_validator("openvino", "qnn", "dialect", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """In the environment pairs are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""

@@ -273,6 +273,16 @@ def test_qnn_whisper_is_recognised(qnn_whisper: Path) -> None:
     assert spec.languages == ("en", "fr")
 
 
+@pytest.mark.parametrize("place", [".", "snapdragon-x-elite"])
+def test_how_many_tokens_a_qnn_whisper_takes_is_told_by_its_metadata(qnn_whisper: Path, place: str) -> None:
+    inputs = {"input_ids": {"shape": [1, 1]}, "attention_mask": {"shape": [1, 1, 1, 200]}}
+    told = {"model_files": {"encoder.onnx": {}, "decoder.onnx": {"inputs": inputs}}}
+    write_json(qnn_whisper, "config.json", {"model_type": "whisper", "max_target_positions": 448})
+    assert qnn.recognise(look(qnn_whisper))[0].context_length == 448
+    write_json(qnn_whisper / place, "metadata.json", told)
+    assert qnn.recognise(look(qnn_whisper))[0].context_length == 200
+
+
 @pytest.mark.parametrize("gone", ["encoder", "decoder/model.onnx"])
 def test_half_a_qnn_whisper_is_broken(qnn_whisper: Path, gone: str) -> None:
     path = qnn_whisper / "snapdragon-x-elite" / gone

@@ -173,7 +173,8 @@ def test_an_image_pipeline_keeps_to_its_parts(tmp_path: Path) -> None:
 
 def test_a_qnn_model_keeps_to_its_chipsets(tmp_path: Path) -> None:
     home = tmp_path / "whisper" / "npu"
-    for place in ("SM8650/encoder/model.onnx", "SM8650/decoder/model.onnx", "SM8650/decoder/weights.bin"):
+    places = ("encoder/model.onnx", "decoder/model.onnx", "decoder/weights.bin", "metadata.json")
+    for place in (f"SM8650/{name}" for name in places):
         (home / place).parent.mkdir(parents=True, exist_ok=True)
         (home / place).write_bytes(b"x")
     specs = scan(tmp_path)

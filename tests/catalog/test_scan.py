@@ -32,6 +32,7 @@ def test_the_demo_models_are_all_there(models: Path) -> None:
         "fluid-tiny-gguf:Q8_0": Kind.TEXT,
         "fluid-tiny-ov": Kind.TEXT,
         "fluid-tiny-whisper-ov": Kind.TRANSCRIPTION,
+        "fluid-tiny-whisper-qnn": Kind.TRANSCRIPTION,
     }
     assert specs["fluid-tiny-gguf:Q8_0"].aliases == ("fluid-tiny-gguf",)
     assert specs["fluid-tiny-gguf:F16"].aliases == ()

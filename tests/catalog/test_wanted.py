@@ -296,8 +296,14 @@ def test_an_openvino_repository_has_no_quantisations() -> None:
 
 def test_whisper_for_qualcomm_brings_all_its_chipsets() -> None:
     graphs = {f"{chip}/{half}/model.onnx" for chip in ("snapdragon-x-elite", "[x]") for half in ("encoder", "decoder")}
-    wanted = {*graphs, "[x]/encoder/model.bin", "config.json", "tokenizer.json"}
-    waste = ["docs/encoder/notes.txt", "[x]/readme.txt", "[x]/encoder/deep/x.bin", "other/model.onnx"]
+    wanted = {*graphs, "[x]/encoder/model.bin", "[x]/metadata.json", "config.json", "tokenizer.json"}
+    waste = [
+        "docs/encoder/notes.txt",
+        "[x]/readme.txt",
+        "[x]/encoder/deep/x.bin",
+        "other/model.onnx",
+        "docs/metadata.json",
+    ]
     assert places([*wanted, *waste]) == (Format.QNN, wanted)
 
 

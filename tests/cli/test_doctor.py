@@ -13,7 +13,7 @@ from fluid_server.cli import doctor
 from fluid_server.cli.main import main
 from fluid_server.config import load_config
 from fluid_server.workers.probe import Report
-from tests.front_door import GGUF, MODELS, OPENVINO, WHISPER
+from tests.front_door import GGUF, MODELS, OPENVINO, QNN_WHISPER, WHISPER
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,8 @@ def test_all_is_well_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[f"model {OPENVINO}"]["says"] == "openvino on CPU"
     assert found[f"model {GGUF}"]["says"] == "llamacpp on CPU"
     assert found[f"model {WHISPER}"]["says"] == "openvino-whisper on CPU"
+    assert found[f"model {QNN_WHISPER}"]["says"] == "qnn-whisper on CPU"
+    assert "(no NPU: this machine has no Qualcomm chip)" in found["runtime qnn-whisper"]["says"]
     assert found["worker process"]["state"] == "ok"
 
 

@@ -10,9 +10,9 @@ import pytest
 from fluid_server.catalog.presets import PRESETS
 from fluid_server.cli.main import main
 from tests.cli.program import ON_A_TERMINAL, WINDOWS, Terminal, started, told, well
-from tests.front_door import ECHO, LANGUAGE_MODELS, PATIENCE, WHISPER
+from tests.front_door import ECHO, LANGUAGE_MODELS, PATIENCE, QNN_WHISPER, WHISPER
 
-ALL = [*LANGUAGE_MODELS, WHISPER]
+ALL = [*LANGUAGE_MODELS, WHISPER, QNN_WHISPER]
 
 
 @pytest.fixture(autouse=True)

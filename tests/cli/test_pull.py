@@ -67,10 +67,11 @@ def test_lines_of_json(folder: Path, env: Mapping[str, str]) -> None:
 
 
 def test_a_model_that_nothing_runs_yet(folder: Path, env: Mapping[str, str], hub: HubServer) -> None:
-    files = dict.fromkeys((f"SM8650/{half}/model.onnx" for half in ("encoder", "decoder")), b"onnx")
-    hub.add("owner/whisper-qnn", {**files, "config.json": b"{}", "tokenizer.json": b"{}"})
-    said = well("pull", "owner/whisper-qnn", folder=folder, env=env)
-    assert "No runtime for transcription models in qnn format exists yet." in said
+    some = MODELS / "whisper/fluid-tiny-whisper-ov/openvino_detokenizer"
+    graph = {f"unet/openvino_model.{end}": some.with_suffix(f".{end}").read_bytes() for end in ("xml", "bin")}
+    hub.add("owner/pictures-ov", {**graph, "model_index.json": b'{"unet": ["x", "y"]}'})
+    said = well("pull", "owner/pictures-ov", folder=folder, env=env)
+    assert "No runtime for image models in openvino format exists yet." in said
 
 
 def test_a_short_name_that_is_nearly_known(folder: Path, env: Mapping[str, str], hub: HubServer) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import ON_A_TERMINAL, Terminal, ran, refused, told, well
-from tests.front_door import GGUF, OPENVINO, WHISPER, until
+from tests.front_door import GGUF, OPENVINO, QNN_WHISPER, WHISPER, until
 
 
 def ids(folder: Path) -> set[str]:
@@ -26,7 +26,7 @@ def test_a_model_is_removed_without_a_question(models: Path) -> None:
 
 def test_one_quantisation_of_several(models: Path) -> None:
     assert told("rm", GGUF, "-y", folder=models.parent)["deleted"] is True
-    assert ids(models.parent) == {"fluid-tiny-gguf", OPENVINO, WHISPER}
+    assert ids(models.parent) == {"fluid-tiny-gguf", OPENVINO, QNN_WHISPER, WHISPER}
 
 
 def test_nobody_to_ask(models: Path) -> None:

@@ -13,8 +13,8 @@ from fluid_server.api.deps import Manager
 from fluid_server.api.errors import documented
 from fluid_server.api.schemas.states import Architecture, Health, ModelState, RuntimeState, WorkerCounters
 from fluid_server.errors import ShuttingDown, Unavailable
+from fluid_server.machine import machine_architecture, process_architecture
 from fluid_server.managers.memory import memory_of
-from fluid_server.managers.selection import machine_architecture, process_architecture
 from fluid_server.managers.slot import Slot
 from fluid_server.types import ModelSpec
 

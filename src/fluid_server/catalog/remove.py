@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fluid_server.catalog.folder import UNFINISHED
 from fluid_server.catalog.openvino import MODEL_INDEX
-from fluid_server.catalog.qnn import HALVES
+from fluid_server.catalog.qnn import HALVES, METADATA
 from fluid_server.catalog.scan import CATEGORIES
 from fluid_server.errors import Conflict, InvalidRequest
 from fluid_server.types import Format, ModelSpec
@@ -172,7 +172,7 @@ def _is_of_layout(file: Path, spec: ModelSpec, folders: Collection[Path]) -> boo
     if file.parent not in folders:
         return False
     if spec.format is Format.QNN:
-        return file.parent.name in HALVES
+        return file.parent.name in HALVES or file.name == METADATA
     name = Path(file.stem if file.suffix in UNFINISHED else file.name)
     if name.suffix not in {".xml", ".bin"}:
         return name.suffix.lower() not in WEIGHTS

@@ -13,7 +13,7 @@ from fluid_server.catalog.hub import Listing, RemoteFile
 from fluid_server.catalog.openvino import LAYOUTS, MODEL_INDEX
 from fluid_server.catalog.portable import is_portable_name, is_portable_path
 from fluid_server.catalog.presets import suggest
-from fluid_server.catalog.qnn import HALVES
+from fluid_server.catalog.qnn import HALVES, METADATA
 from fluid_server.catalog.resolve import LATEST, MAX_NAME
 from fluid_server.catalog.scan import CACHE
 from fluid_server.errors import InvalidRequest
@@ -201,7 +201,8 @@ def _qnn(files: Mapping[str, RemoteFile]) -> list[str]:
     halves = {name: chipset for name, (chipset, half, _) in parts.items() if half in HALVES}
     chipsets = {chipset for name, chipset in halves.items() if name.endswith("/model.onnx")}
     inside = [name for name, chipset in halves.items() if chipset in chipsets]
-    return inside + _matching(files, SIDECARS) if chipsets else []
+    told = [name for name in (METADATA, *(f"{chipset}/{METADATA}" for chipset in sorted(chipsets))) if name in files]
+    return inside + told + _matching(files, SIDECARS) if chipsets else []
 
 
 def _matching(files: Mapping[str, RemoteFile], patterns: tuple[str, ...], *, depth: int = 0) -> list[str]:

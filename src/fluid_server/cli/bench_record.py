@@ -19,7 +19,7 @@ import psutil
 from fluid_server import __version__
 from fluid_server.cli.bench_figures import HEADLINES, Figures, headline, over_runs
 from fluid_server.errors import InvalidRequest
-from fluid_server.managers.selection import machine_architecture, process_architecture
+from fluid_server.machine import machine_architecture, process_architecture
 
 STDOUT = "-"
 ENGINES = ("openvino-genai", "xllamacpp", "llama-cpp-python")

@@ -17,8 +17,9 @@ from fluid_server.cli.serve import listen
 from fluid_server.cli.words import size
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ConfigError, FluidError
+from fluid_server.machine import machine_architecture, process_architecture
 from fluid_server.managers.runtime_manager import RuntimeManager
-from fluid_server.managers.selection import machine_architecture, process_architecture, select
+from fluid_server.managers.selection import select
 from fluid_server.types import Ability, GenerateRequest, Message, TextPiece
 from fluid_server.workers.probe import Report, probe
 
@@ -75,7 +76,8 @@ def _runtimes(report: Report) -> Iterator[Finding]:
     for name, entry in report.items():
         if entry.available:
             version = f" {entry.version}" if entry.version else ""
-            yield Finding(f"runtime {name}", "ok", f"imports{version}; devices: {', '.join(entry.devices)}")
+            remark = f" ({entry.reason})" if entry.reason else ""
+            yield Finding(f"runtime {name}", "ok", f"imports{version}; devices: {', '.join(entry.devices)}{remark}")
         else:
             yield Finding(f"runtime {name}", "warning", f"not here: {entry.reason}")
     if not any(entry.available for name, entry in report.items() if name != "echo"):

@@ -11,7 +11,7 @@ from fluid_server.errors import FluidError, ModelFailed
 from fluid_server.managers.selection import Candidate, select
 from fluid_server.managers.slot import Slot, State
 from fluid_server.managers.warm_up import first_request
-from fluid_server.types import ModelSpec, RuntimeOptions
+from fluid_server.types import Format, ModelSpec, RuntimeOptions
 from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.probe import Report
 from fluid_server.workers.protocol import Load, Progress
@@ -95,7 +95,7 @@ class Loader:
             kv_budget_bytes=kv_budget,
             cache_dir=config.cache_path,
             dialect=dialect_of(spec, config.dialect),
-            properties=config.openvino,
+            properties=config.qnn if spec.format is Format.QNN else config.openvino,
         )
         return Load(candidate.runtime, spec, options)
 

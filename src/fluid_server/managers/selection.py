@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fluid_server.catalog.qnn import PORTABLE, chipsets
 from fluid_server.runtimes.table import RUNTIMES, Entry
-from fluid_server.types import Kind, ModelSpec
+from fluid_server.types import Format, Kind, ModelSpec
 from fluid_server.workers.probe import RuntimeReport
 
 AUTO = "AUTO"
@@ -46,12 +45,25 @@ def select(spec: ModelSpec, reports: Mapping[str, RuntimeReport], wish: str = AU
     found = tuple(
         Candidate(entry.name, device)
         for entry in usable
-        for device in devices_to_try(spec.kind, _report(reports, entry).devices, wish)
+        for device in devices_to_try(spec.kind, _fitting(spec, _report(reports, entry)), wish)
     )
-    if not found:
-        present = ", ".join(sorted({device for entry in usable for device in _report(reports, entry).devices}))
-        return Choice((), f"the device {wish} is not here; there is: {present}")
-    return Choice(found)
+    return Choice(found) if found else Choice((), _why_on_none(spec, [_report(reports, one) for one in usable], wish))
+
+
+def _fitting(spec: ModelSpec, report: RuntimeReport) -> tuple[str, ...]:
+    """The runtime's devices that the model is made for: graphs compiled for an NPU run nowhere else."""
+    if spec.format is Format.QNN and PORTABLE not in chipsets(spec):
+        return tuple(device for device in report.devices if device != "CPU")
+    return report.devices
+
+
+def _why_on_none(spec: ModelSpec, usable: Sequence[RuntimeReport], wish: str) -> str:
+    present = ", ".join(sorted({device for report in usable for device in report.devices}))
+    remarks = "".join(f" ({report.reason})" for report in usable if report.reason)
+    if wish in (AUTO, "CPU") and spec.format is Format.QNN:
+        compiled_for = ", ".join(sorted(chipsets(spec)))
+        return f"it is compiled for the NPU of {compiled_for}; there is: {present}{remarks}"
+    return f"the device {wish} is not here; there is: {present}{remarks}"
 
 
 def devices_to_try(kind: Kind, present: Sequence[str], wish: str) -> list[str]:
@@ -65,52 +77,3 @@ def devices_to_try(kind: Kind, present: Sequence[str], wish: str) -> list[str]:
 
 def _report(reports: Mapping[str, RuntimeReport], entry: Entry) -> RuntimeReport:
     return reports.get(entry.name, RuntimeReport(False, reason=f"{entry.name} was not checked"))
-
-
-def process_architecture() -> str:
-    """The architecture this Python was built for: x64, arm64 or what the platform calls it."""
-    return normal_architecture(platform.machine() if sys.platform != "win32" else _windows_build())
-
-
-def machine_architecture() -> str:
-    """The architecture of the machine, which an emulated x64 Python on ARM64 Windows does not see by itself."""
-    if sys.platform == "win32":
-        return normal_architecture(_windows_native())
-    return normal_architecture(platform.machine())
-
-
-def normal_architecture(name: str) -> str:
-    """AMD64 and x86_64 are x64; aarch64 is arm64."""
-    known = {
-        "amd64": "x64",
-        "x86_64": "x64",
-        "x64": "x64",
-        "aarch64": "arm64",
-        "arm64": "arm64",
-        "x86": "x86",
-    }
-    return known.get(name.lower(), name.lower())
-
-
-def _windows_build() -> str:
-    import sysconfig
-
-    return sysconfig.get_platform().removeprefix("win-")
-
-
-def _windows_native() -> str:
-    """The native machine by IsWow64Process2, which tells the truth under emulation."""
-    if sys.platform != "win32":
-        return platform.machine()
-    import ctypes
-
-    process_machine, native_machine = ctypes.c_ushort(), ctypes.c_ushort()
-    kernel = ctypes.windll.kernel32
-    kernel.GetCurrentProcess.restype = ctypes.c_void_p
-    answered = kernel.IsWow64Process2(
-        ctypes.c_void_p(kernel.GetCurrentProcess()),
-        ctypes.byref(process_machine),
-        ctypes.byref(native_machine),
-    )
-    names = {0x8664: "AMD64", 0xAA64: "ARM64", 0x014C: "x86"}
-    return names.get(native_machine.value, platform.machine()) if answered else platform.machine()

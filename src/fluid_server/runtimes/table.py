@@ -16,6 +16,7 @@ class Entry:
     """One backend: where its class is, which package it needs and who lists its devices, and what it can run.
 
     Any one of ``packages`` will do, the first that is installed is used; none are needed where it is empty.
+    ``remark`` names a function that says why a device which could be expected is not here, or None.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Entry:
     devices: str | None
     formats: frozenset[Format]
     kinds: frozenset[Kind]
+    remark: str | None = None
 
 
 HERE = "fluid_server.runtimes."
@@ -47,6 +49,15 @@ RUNTIMES: Mapping[str, Entry] = {
             devices=HERE + "openvino_shared:devices",
             formats=frozenset({Format.OPENVINO}),
             kinds=frozenset({Kind.TRANSCRIPTION}),
+        ),
+        Entry(
+            name="qnn-whisper",
+            target=HERE + "qnn_whisper:QNNWhisperRuntime",
+            packages=("onnxruntime",),
+            devices=HERE + "qnn_sessions:devices",
+            formats=frozenset({Format.QNN}),
+            kinds=frozenset({Kind.TRANSCRIPTION}),
+            remark=HERE + "qnn_sessions:remark",
         ),
         Entry(
             name="llamacpp",

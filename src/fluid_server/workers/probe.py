@@ -27,7 +27,10 @@ if sys.platform == "win32":
 
 @dataclass(frozen=True, slots=True)
 class RuntimeReport:
-    """Whether a runtime's package imports here, its version, its devices, and why not."""
+    """Whether a runtime's package imports here, its version, its devices, and why not.
+
+    ``reason`` of an available one says why a device that could be expected is missing.
+    """
 
     available: bool
     version: str | None = None
@@ -92,9 +95,10 @@ def _look(entry: Entry) -> RuntimeReport:
     package, installed = found
     try:
         devices = load_target(entry.devices)()
+        remark = load_target(entry.remark)() if entry.remark else None
     except (ImportError, OSError, RuntimeError, FluidError) as error:
         return RuntimeReport(False, installed, reason=_import_reason(package, error))
-    return RuntimeReport(True, installed, tuple(devices))
+    return RuntimeReport(True, installed, tuple(devices), remark)
 
 
 def _installed(packages: Iterable[str]) -> tuple[str, str] | None:

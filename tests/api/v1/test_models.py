@@ -9,9 +9,9 @@ import openai
 import pytest
 from openai.types import Model
 
-from tests.front_door import ECHO, GGUF, LANGUAGE_MODELS, OPENVINO, WHISPER, error_of
+from tests.front_door import ECHO, GGUF, LANGUAGE_MODELS, OPENVINO, QNN_WHISPER, WHISPER, error_of
 
-ALL = {*LANGUAGE_MODELS, WHISPER, ECHO}
+ALL = {*LANGUAGE_MODELS, WHISPER, QNN_WHISPER, ECHO}
 
 
 def test_every_model_is_listed(client: openai.OpenAI) -> None:
@@ -53,6 +53,7 @@ def test_a_model_by_another_name(http: httpx.Client, name: str, id_: str) -> Non
         (OPENVINO, "openvino", "text", "chat", 2048),
         (GGUF, "gguf", "text", "completion", 2048),
         (WHISPER, "openvino", "transcription", "transcription", 448),
+        (QNN_WHISPER, "qnn", "transcription", "transcription", 200),
         (ECHO, "builtin", "text", "chat", 1_000_000),
     ],
 )

@@ -1,0 +1,55 @@
+"""What this machine is: its architecture and that of this Python, which differ where one emulates the other."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+
+def process_architecture() -> str:
+    """The architecture this Python was built for: x64, arm64 or what the platform calls it."""
+    return normal_architecture(platform.machine() if sys.platform != "win32" else _windows_build())
+
+
+def machine_architecture() -> str:
+    """The architecture of the machine, which an emulated x64 Python on ARM64 Windows does not see by itself."""
+    if sys.platform == "win32":
+        return normal_architecture(_windows_native())
+    return normal_architecture(platform.machine())
+
+
+def normal_architecture(name: str) -> str:
+    """AMD64 and x86_64 are x64; aarch64 is arm64."""
+    known = {
+        "amd64": "x64",
+        "x86_64": "x64",
+        "x64": "x64",
+        "aarch64": "arm64",
+        "arm64": "arm64",
+        "x86": "x86",
+    }
+    return known.get(name.lower(), name.lower())
+
+
+def _windows_build() -> str:
+    import sysconfig
+
+    return sysconfig.get_platform().removeprefix("win-")
+
+
+def _windows_native() -> str:
+    """The native machine by IsWow64Process2, which tells the truth under emulation."""
+    if sys.platform != "win32":
+        return platform.machine()
+    import ctypes
+
+    process_machine, native_machine = ctypes.c_ushort(), ctypes.c_ushort()
+    kernel = ctypes.windll.kernel32
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    answered = kernel.IsWow64Process2(
+        ctypes.c_void_p(kernel.GetCurrentProcess()),
+        ctypes.byref(process_machine),
+        ctypes.byref(native_machine),
+    )
+    names = {0x8664: "AMD64", 0xAA64: "ARM64", 0x014C: "x86"}
+    return names.get(native_machine.value, platform.machine()) if answered else platform.machine()
