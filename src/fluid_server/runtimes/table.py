@@ -49,6 +49,14 @@ RUNTIMES: Mapping[str, Entry] = {
             kinds=frozenset({Kind.TRANSCRIPTION}),
         ),
         Entry(
+            name="openvino-speech",
+            target=HERE + "openvino_speech:OpenVINOSpeechRuntime",
+            package="openvino-genai",
+            devices=HERE + "openvino_shared:devices",
+            formats=frozenset({Format.OPENVINO}),
+            kinds=frozenset({Kind.SPEECH}),
+        ),
+        Entry(
             name="llamacpp",
             target=HERE + "llamacpp:LlamaCppRuntime",
             packages=("llama-cpp-python", "xllamacpp"),
