@@ -75,12 +75,14 @@ class OpenVINOSpeechRuntime(OneAtATimeRuntime):
 
 
 def _after_pause(samples: Samples, pause: float) -> Samples:
-    """Samples that begin and end in silence, after ``pause`` seconds of it."""
+    """A copy of samples that begins and ends in silence, after ``pause`` seconds of it."""
+    gap = round(pause * SAMPLE_RATE)
+    whole = np.concatenate([np.zeros(gap, np.float32), samples])
     ramp = np.linspace(0.0, 1.0, min(round(FADE * SAMPLE_RATE), len(samples) // 2), dtype=np.float32)
     if len(ramp):
-        samples[: len(ramp)] *= ramp
-        samples[-len(ramp) :] *= ramp[::-1]
-    return np.concatenate([np.zeros(round(pause * SAMPLE_RATE), np.float32), samples])
+        whole[gap : gap + len(ramp)] *= ramp
+        whole[-len(ramp) :] *= ramp[::-1]
+    return whole
 
 
 def _soundless(voice: str) -> InvalidRequest:
