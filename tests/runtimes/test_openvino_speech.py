@@ -108,7 +108,7 @@ def test_a_pace_makes_it_longer_or_shorter(
     request: pytest.FixtureRequest, name: str, speed: float, longer: float
 ) -> None:
     runtime = request.getfixturevalue(name)
-    plain, other = (len(sound(spoken(runtime, "a test", speed=one))) for one in (1.0, speed))
+    plain, other = (len(sound(spoken(runtime, "a", speed=one))) for one in (1.0, speed))
     assert other / plain == pytest.approx(longer, rel=0.2)
 
 
@@ -197,7 +197,7 @@ def test_an_engine_that_failed_does_not_spoil_what_follows(
 
 
 def test_a_long_text_without_a_space_is_no_trouble(kokoro: OpenVINOSpeechRuntime) -> None:
-    assert len(sound(spoken(kokoro, "z" * 130, speed=4.0))) > RATE
+    assert len(sound(spoken(kokoro, "hello" * 26, speed=4.0))) > RATE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it hides a library by the way that Linux finds it")
