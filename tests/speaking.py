@@ -15,18 +15,20 @@ FIXTURES = Path(__file__).parent / "fixtures" / "models"
 KOKORO = "kokoro"
 SPEECHT5 = "speecht5"
 VOICES = ("af_heart", "af_nova", "am_echo", "am_puck", "bf_emma", "ff_siwis", "jf_alpha")
+GUESTS = ("guest", "torn")  # the second is cut short
 SHAPE = (510, 1, 256)
 RATE = 24_000
 
 
 def speech_models(folder: Path) -> Path:
-    """A models folder with both, Kokoro with VOICES and SpeechT5 with a voice ``guest`` beside its own."""
-    for name, voices, size in ((KOKORO, VOICES, SHAPE), (SPEECHT5, ("guest",), (512,))):
+    """A models folder with both, Kokoro with VOICES and SpeechT5 with GUESTS beside its own."""
+    for name, voices, size in ((KOKORO, VOICES, SHAPE), (SPEECHT5, GUESTS, (512,))):
         shutil.copytree(FIXTURES / name, folder / name)
         (folder / name / "voices").mkdir()
         for seed, voice in enumerate(voices):
             values = np.random.default_rng(seed).standard_normal(size) * 0.3
             values.astype(np.float32).tofile(folder / name / "voices" / f"{voice}.bin")
+    (folder / SPEECHT5 / "voices" / "torn.bin").write_bytes(b"1234")
     return folder
 
 

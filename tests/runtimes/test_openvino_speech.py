@@ -142,6 +142,12 @@ def test_what_a_model_does_not_have_is_refused_at_the_door(
     assert refused.value.param == param
 
 
+def test_a_damaged_voice_is_named(speecht5: OpenVINOSpeechRuntime) -> None:
+    (failure,) = spoken(speecht5, "Hi", voice="torn")
+    assert isinstance(failure, EngineFailed)
+    assert "'torn'" in failure.message
+
+
 def test_it_only_speaks(kokoro: OpenVINOSpeechRuntime) -> None:
     with pytest.raises(InvalidRequest, match="speaks"):
         kokoro.add(1, GenerateRequest(text="Hi"))

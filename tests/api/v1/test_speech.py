@@ -18,7 +18,7 @@ from fluid_server.api.schemas.speech import MEDIA_TYPES
 from tests.front_door import ECHO, PATIENCE, RunningServer, error_of, until
 from tests.published import conforms
 from tests.scrape import Scrape
-from tests.speaking import KOKORO, RATE, SPEECHT5, VOICES, heard, pcm, speech_models
+from tests.speaking import GUESTS, KOKORO, RATE, SPEECHT5, VOICES, heard, pcm, speech_models
 
 pytestmark = pytest.mark.skipif(find_spec("openvino_genai") is None, reason="openvino-genai has no wheel here")
 SPEECH = "/v1/audio/speech"
@@ -235,7 +235,7 @@ def test_voices_are_listed_with_their_model_and_language(http: httpx.Client) -> 
     body = http.get("/v1/audio/voices").raise_for_status().json()
     found = {(voice["model"], voice["id"]): voice for voice in body["data"]}
     assert [name for model, name in found if model == KOKORO] == list(VOICES)
-    assert [name for model, name in found if model == SPEECHT5] == ["default", "guest"]
+    assert [name for model, name in found if model == SPEECHT5] == ["default", *GUESTS]
     assert found[KOKORO, "ff_siwis"]["language"] == "fr-fr"
     assert found[SPEECHT5, "guest"]["language"] is None
 
