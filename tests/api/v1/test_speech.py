@@ -134,7 +134,7 @@ def test_speed_changes_the_length(http: httpx.Client, speed: float, longer: floa
 
 
 @pytest.mark.parametrize(
-    "text", ["hello \x00\x07\u200b world 😀", "hello " * 3 + "😀" * 20, "\ufeffhello\r\n\r\nworld", "hello" * 30]
+    "text", ["hello \x00\x07\u200b world 😀", "hello " * 3 + "😀" * 20, "\ufeffhello\r\n\r\nworld"]
 )
 def test_odd_characters_are_passed_over(http: httpx.Client, text: str) -> None:
     body = asked(input=text, speed=4.0, response_format="pcm")
