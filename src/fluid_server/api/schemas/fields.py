@@ -142,7 +142,7 @@ TRANSLATION = Contract(
     },
 )
 
-SPEECH = Contract(
+SPEAKING = Contract(
     honoured=frozenset(
         {"model", "input", "voice", "response_format", "speed", "stream_format", "language", "keep_alive"}
     ),

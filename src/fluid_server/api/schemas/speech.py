@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from fluid_server.api.schemas.fields import SPEECH
+from fluid_server.api.schemas.fields import SPEAKING
 from fluid_server.api.schemas.generate import OfModel, check_text
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.api.schemas.strict import Strict
@@ -57,7 +57,7 @@ class SpeechBody(OfModel):
         if not isinstance(body, dict):
             return body
         check_text(body)
-        return SPEECH.check(body)
+        return SPEAKING.check(body)
 
     @field_validator("input")
     @classmethod
