@@ -28,6 +28,8 @@ from fluid_server import errors
 from fluid_server.api.auth import OPEN_PATHS
 from fluid_server.api.errors import status_of
 from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, TRANSLATION, Contract
+from fluid_server.api.schemas.realtime_session import AUDIO, INPUT, SESSION, TURNS
+from fluid_server.api.schemas.realtime_session import TRANSCRIPTION as LIVE_TRANSCRIPTION
 from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
 from fluid_server.api.schemas.transcription import NO_SPEAKERS
 from fluid_server.app import create_app
@@ -47,7 +49,6 @@ CONTRACTS = {
     "/v1/completions": COMPLETION,
     "/v1/audio/transcriptions": TRANSCRIPTION,
     "/v1/audio/translations": TRANSLATION,
-    "/v1/audio/speech": SPEECH,
     "/v1/audio/speech": SPEAKING,
     "/v1/responses": RESPONSES,
     "/v1/responses/input_tokens": INPUT_TOKENS,

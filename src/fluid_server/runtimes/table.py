@@ -51,7 +51,7 @@ RUNTIMES: Mapping[str, Entry] = {
         Entry(
             name="openvino-speech",
             target=HERE + "openvino_speech:OpenVINOSpeechRuntime",
-            package="openvino-genai",
+            packages=("openvino-genai",),
             devices=HERE + "openvino_shared:devices",
             formats=frozenset({Format.OPENVINO}),
             kinds=frozenset({Kind.SPEECH}),
