@@ -27,7 +27,7 @@ import fluid_server
 from fluid_server import errors
 from fluid_server.api.auth import OPEN_PATHS
 from fluid_server.api.errors import status_of
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, TRANSLATION, Contract
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, TRANSLATION, Contract
 from fluid_server.api.schemas.realtime_session import AUDIO, INPUT, SESSION, TURNS
 from fluid_server.api.schemas.realtime_session import TRANSCRIPTION as LIVE_TRANSCRIPTION
 from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
@@ -49,6 +49,7 @@ CONTRACTS = {
     "/v1/completions": COMPLETION,
     "/v1/audio/transcriptions": TRANSCRIPTION,
     "/v1/audio/translations": TRANSLATION,
+    "/v1/audio/speech": SPEAKING,
     "/v1/responses": RESPONSES,
     "/v1/responses/input_tokens": INPUT_TOKENS,
 }

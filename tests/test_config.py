@@ -267,3 +267,16 @@ def test_workers_get_a_patient_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     assert worker_environment()["OMP_WAIT_POLICY"] == "active"
     assert worker_environment().keys() >= os.environ.keys()
+
+
+def test_espeak_is_found_where_windows_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library = tmp_path / "eSpeak NG" / "libespeak-ng.dll"
+    monkeypatch.delenv("MISAKI_ESPEAK_LIBRARY", raising=False)
+    monkeypatch.setenv("PROGRAMFILES", str(tmp_path))
+    monkeypatch.setattr("fluid_server.config.sys.platform", "win32")
+    assert "MISAKI_ESPEAK_LIBRARY" not in worker_environment()
+    library.parent.mkdir()
+    library.touch()
+    assert worker_environment()["MISAKI_ESPEAK_LIBRARY"] == str(library)
+    monkeypatch.setenv("MISAKI_ESPEAK_LIBRARY", "mine.dll")
+    assert worker_environment()["MISAKI_ESPEAK_LIBRARY"] == "mine.dll"

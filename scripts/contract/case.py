@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+SPEAK = "/audio/speech"
 REFERENCE = re.compile(r"\$(\d)((?:\.\w+)+)")
 
 
@@ -27,9 +28,9 @@ class Ask:
 
     The model under test is put into a body that says nothing of a model; ``named`` False leaves it out. ``raw`` is
     sent as it stands, in place of a body. ``form`` is a multipart form with ``sound`` as its file, if there is one; the
-    model is then the one for speech. ``$0.id`` in a path or body stands for the field ``id`` of the answer to the
-    case's first request, ``$1.data.0.id`` for a field of a list in the second, ``$0.events.0.id`` for a field of an
-    event.
+    model is then the one for speech. At the path SPEAK it is the one that speaks. ``$0.id`` in a path or body stands
+    for the field ``id`` of the answer to the case's first request, ``$1.data.0.id`` for a field of a list in the
+    second, ``$0.events.0.id`` for a field of an event.
     """
 
     path: str
@@ -44,6 +45,8 @@ class Ask:
     @property
     def stream(self) -> bool:
         """Whether events are asked for."""
+        if self.path == SPEAK:
+            return (self.body or {}).get("stream_format") == "sse"
         asked = bool(self.body and self.body.get("stream") is True) or ("stream", "true") in (self.form or ())
         return asked or "stream=true" in self.path
 
@@ -76,7 +79,8 @@ class Reply:
 
     ``body`` is the JSON of an answer that is no stream, or its text where that was asked for; ``events`` the JSON of a
     stream's data, ``names`` what each event is called (empty where it is not), ``done`` whether ``[DONE]`` ended it.
-    ``problem`` is what no client could read. ``seconds`` is how long all of it took.
+    ``sound`` is an answer that is a sound file. ``problem`` is what no client could read. ``seconds`` is how long all
+    of it took.
     """
 
     status: int = 0
@@ -85,6 +89,7 @@ class Reply:
     events: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     done: bool = False
+    sound: bytes = b""
     problem: str = ""
     seconds: float = 0.0
 
@@ -130,6 +135,11 @@ class Case:
     def spoken(self) -> bool:
         """Whether it takes a model for speech."""
         return any(ask.form is not None for ask in self.asks)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it takes a model that speaks."""
+        return any(ask.path == SPEAK for ask in self.asks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from scripts.contract.scoring import Result
 from scripts.contract.sending import Server
 from scripts.contract.typed import Published
 from tests.front_door import GGUF, MODELS, OPENVINO, WHISPER, RunningServer
+from tests.speaking import KOKORO, speech_models
 
 # In f32 answers are the same on every processor.
 FLAGS = ("--no-warm-up", "--idle-timeout", "0", "--openvino", "INFERENCE_PRECISION_HINT=f32")
@@ -28,7 +30,9 @@ def our_results(run: Run, published: Published | None, folder: Path | None = Non
     """The results of both demo models on a server of ours, then of the peer. ``folder`` is where the server runs."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         place = folder or Path(made)
-        ours = RunningServer.start(*FLAGS, folder=place)
+        models = speech_models(Path(made) / "models")
+        shutil.copytree(MODELS, models, dirs_exist_ok=True)
+        ours = RunningServer.start(*FLAGS, folder=place, models=models)
         try:
             results = [_tried(run, ours.base_url, model, published) for model in ENGINES]
         finally:
@@ -42,7 +46,7 @@ def our_results(run: Run, published: Published | None, folder: Path | None = Non
 
 def _tried(run: Run, base_url: str, model: str, published: Published | None) -> Result:
     title, package = ENGINES[model]
-    server = Server(base_url, model=model, speech=WHISPER, published=published)
+    server = Server(base_url, model=model, speech=WHISPER, voice=KOKORO, published=published)
     try:
         return replace(run(server, title), version=f"{package} {version(package)}")
     finally:

@@ -9,19 +9,20 @@ from typing import Any
 
 import httpx
 
-from scripts.contract.case import Ask, Case, Outcome, Reply, Verdict
+from scripts.contract.case import SPEAK, Ask, Case, Outcome, Reply, Verdict
 from scripts.contract.judging import BAD_REQUEST, SERVER_FAILED, judge
 from scripts.contract.typed import Published, kind_of
 
 PATIENCE = 120.0  # seconds that one request may take in all
 DONE = "[DONE]"
+SOUNDS = ("audio/", "application/octet-stream")  # media types that begin so
 TEXTS = frozenset({"text", "srt", "vtt"})  # transcripts that are no JSON
 
 
 class Server:
     """A server under test. ``base_url`` ends with /v1, as an OpenAI client is given it.
 
-    ``speech`` is its model for cases with sound; without one they cannot be tried.
+    ``speech`` is its model for cases with sound, ``voice`` the one that speaks; without one they cannot be tried.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class Server:
         *,
         model: str,
         speech: str | None = None,
+        voice: str | None = None,
         key: str = "none",
         published: Published | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.model = model
         self.speech = speech
+        self.voice = voice
         self._base_url = base_url.rstrip("/")
         self._published = published
         self._patience = patience
@@ -49,7 +52,11 @@ class Server:
 
     def takes(self, case: Case) -> bool:
         """Whether there is a model that it can be tried with."""
-        return self.speech is not None or not case.spoken
+        return (self.speech is not None or not case.spoken) and (self.voice is not None or not case.speaks)
+
+    def _model_for(self, ask: Ask) -> str:
+        special = self.voice if ask.path == SPEAK else self.speech if ask.form is not None else None
+        return special or self.model
 
     def try_case(self, case: Case) -> Verdict:
         """Send the case's requests one after the other, as far as they succeed, and judge."""
@@ -57,7 +64,7 @@ class Server:
         replies: list[Reply] = []
         for ask in case.asks:
             try:
-                filled = ask.filled((self.speech if ask.form is not None else None) or self.model, replies)
+                filled = ask.filled(self._model_for(ask), replies)
             except LookupError as error:
                 return Verdict(name=case.name, outcome=Outcome.BROKEN, reason=f"malformed: {error.args[0]}")
             asks.append(filled)
@@ -100,7 +107,10 @@ def _sent(ask: Ask) -> dict[str, Any]:
 
 def read(ask: Ask, status: int, headers: Mapping[str, str], content: bytes, seconds: float) -> Reply:
     """An answer's bytes as a reply. Pure."""
-    events_came = headers.get("content-type", "").startswith("text/event-stream")
+    came = headers.get("content-type", "")
+    if came.startswith(SOUNDS) and 200 <= status < 300:
+        return Reply(status=status, headers=headers, sound=content, seconds=seconds)
+    events_came = came.startswith("text/event-stream")
     reading = _events if events_came else _text if ask.format in TEXTS and status < BAD_REQUEST else _object
     found: dict[str, Any]
     try:

@@ -12,10 +12,11 @@ from scripts.contract.cases_ours import EXTRAS
 from scripts.contract.cases_responses import CALLED_BY_RESPONSES, RESPONDED
 from scripts.contract.cases_responses_kept import KEPT
 from scripts.contract.cases_sampling import SAMPLED
+from scripts.contract.cases_speech import SAID, SAID_EXTRAS
 from scripts.contract.cases_stored import STORING, TALKING
 from scripts.contract.cases_tools import CALLING, THINKING
 
 CASES: tuple[Case, ...] = (
     *CHAT, *SAMPLED, *FORMED, *CALLING, *THINKING, *COMPLETED, *STORING, *TALKING,
-    *RESPONDED, *CALLED_BY_RESPONSES, *KEPT, *SPOKEN, *LISTED, *REFUSED, *EXTRAS, *SPOKEN_EXTRAS,
+    *RESPONDED, *CALLED_BY_RESPONSES, *KEPT, *SPOKEN, *SAID, *LISTED, *REFUSED, *EXTRAS, *SPOKEN_EXTRAS, *SAID_EXTRAS,
 )  # fmt: skip

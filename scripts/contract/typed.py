@@ -24,7 +24,7 @@ from openai.types.responses import InputTokenCountResponse, Response, ResponseIt
 from openai.types.shared.error_object import ErrorObject
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from scripts.contract.case import Ask, Reply
+from scripts.contract.case import SPEAK, Ask, Reply
 
 MOST_SHOWN = 200
 
@@ -72,6 +72,8 @@ KINDS = (
         Kind(method="POST", path=f"/audio/{path}", format=form, type=type_, schema=schema, **events)
         for path, form, type_, schema, events in SPEECH
     ),
+    # The package has no type for events of speech.
+    Kind(method="POST", path=SPEAK, type=None, event=dict[str, Any], event_schema="CreateSpeechResponseStreamEvent"),
     Kind(
         method="POST",
         path=r"/chat/completions",
@@ -173,8 +175,10 @@ def look_at(ask: Ask, reply: Reply, published: Published | None) -> Findings:
     if not reply.success:
         return _refusal(reply, published)
     kind = kind_of(ask)
-    if kind is None:
+    if kind is None or (reply.sound and not ask.stream):
         return Findings()
+    if kind.type is None and not ask.stream:
+        return Findings("no sound came")
     if ask.stream:
         return _stream(kind, reply, published)
     parts = reply.body.get("data") if kind.listed and isinstance(reply.body, dict) else [reply.body]

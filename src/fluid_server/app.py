@@ -29,6 +29,7 @@ from fluid_server.api.v1 import (
     models,
     realtime,
     responses,
+    speech,
     stored_completions,
     tokens,
 )
@@ -76,7 +77,7 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     errors.install(app)
     for router in (
         chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
-        tokens.router, audio.router, realtime.router, downloads.router, models.router, events.router,
+        tokens.router, audio.router, speech.router, realtime.router, downloads.router, models.router, events.router,
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)

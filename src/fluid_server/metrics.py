@@ -64,6 +64,7 @@ class Metrics:
                                      "work of", "model")  # fmt: skip
         self.completion_tokens = counter("completion_tokens", "Generated tokens of complete answers", "model")
         self.audio_seconds = counter("audio_seconds", "Seconds of sound that were transcribed", "model")
+        self.spoken_seconds = counter("spoken_seconds", "Seconds of speech that were made", "model")
         self.loads = counter("model_loads", "Models that were loaded", "model", "runtime", "device")
         self.load_seconds = histogram("model_load_seconds", "Loading and warming, of models that were loaded", LONG,
                                       "model")  # fmt: skip
@@ -82,7 +83,8 @@ class Metrics:
         """Begin a model's series at 0: Prometheus sees no growth in one whose first value is 1 already."""
         for metric in (
             self.queue_seconds, self.first_token_seconds, self.inter_token_seconds, self.prompt_tokens,
-            self.cached_tokens, self.completion_tokens, self.audio_seconds, self.load_seconds, self.evictions,
+            self.cached_tokens, self.completion_tokens, self.audio_seconds, self.spoken_seconds, self.load_seconds,
+            self.evictions,
         ):  # fmt: skip
             metric.labels(model)
         for reason in WHY_UNLOADED:

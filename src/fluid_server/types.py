@@ -327,10 +327,10 @@ class TranscribeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakRequest:
-    """Text to be spoken. ``voice`` is one of the model's own; None is its first.
+    """Text to be spoken. ``voice`` is one of the model's own, or one of OpenAI's names; None is the model's best.
 
-    ``speed`` 1 is the voice's own. ``format`` is one of mp3, opus, aac, flac, wav and pcm (16-bit little-endian,
-    24 kHz, mono).
+    ``language`` None is the voice's own, and ``speed`` 1 its own pace. ``format`` is one of mp3, opus, aac, flac, wav
+    and pcm (16-bit little-endian, 24 kHz, mono).
     """
 
     text: str
@@ -399,7 +399,8 @@ class Usage:
     """Exact token counts of one request; ``audio_seconds`` is the decoded length of a transcribed file.
 
     ``cached_tokens`` are those of the prompt that were not computed again; ``reasoning_tokens`` those of the
-    completion that are reasoning.
+    completion that are reasoning. Of speech that was made, ``characters`` are the text's and ``spoken_seconds`` is its
+    length.
     """
 
     prompt_tokens: int = 0
@@ -407,6 +408,8 @@ class Usage:
     cached_tokens: int = 0
     audio_seconds: float = 0.0
     reasoning_tokens: int = 0
+    characters: int = 0
+    spoken_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

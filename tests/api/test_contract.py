@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from openai.types import completion_create_params
-from openai.types.audio import transcription_create_params
+from openai.types.audio import speech_create_params, transcription_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.api.schemas.completion import CompletionBody
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.speech import SpeechBody
 from fluid_server.api.schemas.transcription import TranscriptionForm
 from tests.front_door import AUDIO, ECHO, GGUF, OPENVINO, WHISPER
 from tests.published import conforms, fields_of
@@ -30,6 +31,7 @@ CONTRACTS = [
         "CreateTranscriptionRequest",
         id="transcription",
     ),
+    pytest.param(SPEAKING, speech_create_params.SpeechCreateParams, "CreateSpeechRequest", id="speech"),
 ]
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -55,7 +57,8 @@ def test_no_published_field_is_forgotten(contract: Contract, package: type, sche
 
 
 @pytest.mark.parametrize(
-    ("contract", "body"), [(CHAT, ChatBody), (COMPLETION, CompletionBody), (TRANSCRIPTION, TranscriptionForm)]
+    ("contract", "body"),
+    [(CHAT, ChatBody), (COMPLETION, CompletionBody), (TRANSCRIPTION, TranscriptionForm), (SPEAKING, SpeechBody)],
 )
 def test_honoured_fields_are_those_that_are_read(contract: Contract, body: Any) -> None:
     assert contract.honoured == body.model_fields.keys()

@@ -114,7 +114,9 @@ def test_vision_reads_the_nested_text_config(write_ir: WriteIr) -> None:
 def test_speecht5_is_not_taken_for_whisper(write_ir: WriteIr) -> None:
     for part in ("encoder_model", "decoder_model", "postnet", "vocoder"):
         path = write_ir("m", f"openvino_{part}")
-    assert healthy(path).kind is Kind.SPEECH
+    (path / "voices").mkdir()
+    (path / "voices" / "guest.bin").write_bytes(b"1")
+    assert (healthy(path).kind, healthy(path).voices) == (Kind.SPEECH, ("default", "guest"))
     (path / "openvino_postnet.xml").unlink()
     assert recognised(path).problem == "openvino_postnet.xml is missing: download the model again"
 
@@ -125,7 +127,11 @@ def test_kokoro_needs_voices_and_no_tokenizer(write_ir: WriteIr) -> None:
     write_json(path, "config.json", {"istftnet": {}, "model_type": "kokoro"})
     assert recognised(path).problem == "the folder voices is missing: download the model again"
     (path / "voices").mkdir()
-    assert healthy(path).kind is Kind.SPEECH
+    assert recognised(path).problem == "every file of the folder voices is missing: download the model again"
+    for name in ("bf_b.bin", "af_a.bin", "notes.txt"):
+        (path / "voices" / name).write_bytes(b"1")
+    spec = healthy(path)
+    assert (spec.kind, spec.voices) == (Kind.SPEECH, ("af_a", "bf_b"))
 
 
 def test_another_encoder_decoder_is_no_transcriber(write_ir: WriteIr) -> None:

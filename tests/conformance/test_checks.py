@@ -9,6 +9,7 @@ import pytest
 from scripts.contract.case import Reply
 from scripts.contract.checks import adds_up, changed, logprobs, pieces, repeated, times_first
 from scripts.contract.checks_responses import told
+from scripts.contract.checks_speech import is_a, longer, said_in_events
 from scripts.contract.checks_stream import streamed, usage_last, usage_null
 from scripts.contract.checks_tools import called, deltas
 from scripts.contract.reading import answer_of
@@ -157,3 +158,26 @@ BEGIN, DELTA, END = "response.created", "response.output_text.delta", "response.
 )
 def test_a_story_is_told_from_its_beginning_to_its_end(reply: Reply, fault: str) -> None:
     assert (fault in told([reply])) if fault else not told([reply])
+
+
+@pytest.mark.parametrize(
+    ("form", "sound", "fits"),
+    [("wav", b"RIFF", True), ("wav", b"OggS", False), ("mp3", b"\xff\xf3", True), ("pcm", b"\0\0", True)],
+)
+def test_a_sound_file_is_known_by_its_beginning(form: str, sound: bytes, fits: bool) -> None:
+    assert (is_a(form)([Reply(status=200, sound=sound + bytes(2000))]) == "") is fits
+    assert is_a(form)([Reply(status=200, sound=sound)]) != ""
+
+
+def test_sounds_are_compared_by_their_length() -> None:
+    replies = [Reply(status=200, sound=bytes(size)) for size in (1000, 2000)]
+    assert longer(1.5, 2.5)(replies) == ""
+    assert longer(0.4, 0.6)(replies) == "it is 2.00 times as long"
+
+
+def test_speech_in_events_ends_with_its_usage() -> None:
+    delta = {"type": "speech.audio.delta", "audio": "AAAA" * 500}
+    done = {"type": "speech.audio.done", "usage": {}}
+    assert said_in_events([Reply(status=200, events=(delta, done))]) == ""
+    assert said_in_events([Reply(status=200, events=(delta,))]) != ""
+    assert said_in_events([Reply(status=200, events=(done,))]) == "0 bytes came"

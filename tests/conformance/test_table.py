@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, TRANSCRIPTION, TRANSLATION, Contract
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, TRANSLATION, Contract
 from fluid_server.api.schemas.responses_fields import RESPONSES
 from scripts.contract.case import Case, Outcome
 from scripts.contract.differences import DIFFERENCES, INCOMPLETE
@@ -19,6 +19,7 @@ from scripts.contract.typed import Published
 from tests.conformance.page import rows
 from tests.front_door import GGUF, OPENVINO, WHISPER, RunningServer
 from tests.published import OPENAPI
+from tests.speaking import KOKORO, speech_models
 
 BOTH = pytest.mark.skipif(
     not (find_spec("openvino_genai") and find_spec("xllamacpp")), reason="an engine has no wheel here"
@@ -29,6 +30,7 @@ CONTRACTS = {
     "/responses": RESPONSES,
     "/audio/transcriptions": TRANSCRIPTION,
     "/audio/translations": TRANSLATION,
+    "/audio/speech": SPEAKING,
 }
 # What our answers say besides OpenAI's fields: docs/reference/api.md has them.
 REASONING = {f"choices[].{part}.{name}" for part in ("message", "delta") for name in ("reasoning", "reasoning_content")}
@@ -54,6 +56,18 @@ def engines(server: RunningServer) -> Iterator[dict[str, Server]]:
         one.close()
 
 
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a model that speaks, which no demo model does."""
+    folder = tmp_path_factory.mktemp("speech")
+    running = RunningServer.start("--no-warm-up", folder=folder, models=speech_models(folder / "models"))
+    published = Published(OPENAPI) if OPENAPI.is_file() else None
+    server = Server(running.base_url, model=KOKORO, voice=KOKORO, published=published)
+    yield server
+    server.close()
+    running.stop()
+
+
 def name_of(case: Case) -> str:
     return case.name
 
@@ -61,8 +75,10 @@ def name_of(case: Case) -> str:
 @BOTH
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_a_case_is_honoured_or_refused_by_name_and_alike_on_both_engines(
-    engines: dict[str, Server], case: Case
+    request: pytest.FixtureRequest, engines: dict[str, Server], case: Case
 ) -> None:
+    if case.speaks:
+        engines = {OPENVINO: request.getfixturevalue("speaking")}
     if case.spoken:  # the model for speech is the same beside both
         engines = {OPENVINO: engines[OPENVINO]}
     verdicts = {model: engine.try_case(case) for model, engine in engines.items()}

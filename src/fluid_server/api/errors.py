@@ -64,6 +64,7 @@ TAGS: dict[str, frozenset[str]] = {
     "items": ITEMS,
     "output": PARTS,
     "tools": frozenset({"function", "custom"}),
+    "voice": frozenset({"VoiceId"}),
     "tool_choice": frozenset({"function", "custom", "allowed_tools"}),
     "response_format": frozenset({"text", "json_object", "json_schema"}),
 }

@@ -39,6 +39,10 @@ LAYOUTS = (
 )
 """Read from the top: SpeechT5 has an encoder and a decoder too."""
 
+VOICES = "voices"
+BUILT_IN = ("default",)
+"""The voice of SpeechT5 that the engine brings along."""
+
 KOKORO = Layout(Kind.SPEECH, "openvino_model", ("openvino_model",), tokenizer=False)
 
 
@@ -70,15 +74,25 @@ def _single(folder: Folder, spec: ModelSpec, layout: Layout) -> ModelSpec:
     config = sidecar.read_json(folder, "config.json")
     if "istftnet" in config:
         layout = KOKORO
-        if "voices" not in folder.folders:
-            raise missing("the folder voices")
     graphs = _graphs(folder, layout.graphs)
     kind = _kind(graphs[layout.marker], config) if layout.kind is Kind.UNKNOWN else layout.kind
     _check_family(kind, config)
     if layout.tokenizer and not {"tokenizer.json", "openvino_tokenizer.xml"} & folder.files.keys():
         raise BadModel("its tokenizer is missing (tokenizer.json or openvino_tokenizer.xml): download it again")
+    if kind is Kind.SPEECH:
+        spec = replace(spec, voices=_voices(folder, built_in=() if layout is KOKORO else BUILT_IN))
     spec = replace(spec, kind=kind, **_weights([folder], graphs))
     return replace(spec, **_described(folder, config, graphs))
+
+
+def _voices(folder: Folder, built_in: tuple[str, ...]) -> tuple[str, ...]:
+    """The voices that the engine has for this kind of model, then those of the folder ``voices``, each a file."""
+    files = look(folder.path / VOICES).files if VOICES in folder.folders else {}
+    names = sorted(name.removesuffix(".bin") for name, file in files.items() if name.endswith(".bin") and file.size)
+    voices = tuple(dict.fromkeys((*built_in, *names)))
+    if not voices:
+        raise missing("every file of the folder voices" if VOICES in folder.folders else "the folder voices")
+    return voices
 
 
 def _check_family(kind: Kind, config: Mapping[str, Any]) -> None:

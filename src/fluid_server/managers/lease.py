@@ -140,6 +140,7 @@ def _count(metrics: Metrics, model: str, usage: Usage) -> None:
     metrics.cached_tokens.labels(model).inc(usage.cached_tokens)
     metrics.completion_tokens.labels(model).inc(usage.completion_tokens)
     metrics.audio_seconds.labels(model).inc(usage.audio_seconds)
+    metrics.spoken_seconds.labels(model).inc(usage.spoken_seconds)
 
 
 def _most_of_one_choice(events: list[Event]) -> int:

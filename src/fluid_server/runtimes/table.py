@@ -60,6 +60,14 @@ RUNTIMES: Mapping[str, Entry] = {
             remark=HERE + "qnn_sessions:remark",
         ),
         Entry(
+            name="openvino-speech",
+            target=HERE + "openvino_speech:OpenVINOSpeechRuntime",
+            packages=("openvino-genai",),
+            devices=HERE + "openvino_shared:devices",
+            formats=frozenset({Format.OPENVINO}),
+            kinds=frozenset({Kind.SPEECH}),
+        ),
+        Entry(
             name="llamacpp",
             target=HERE + "llamacpp:LlamaCppRuntime",
             packages=("llama-cpp-python", "xllamacpp"),

@@ -141,3 +141,11 @@ TRANSLATION = Contract(
         "known_speaker_references": NO_SPEAKERS,
     },
 )
+
+SPEAKING = Contract(
+    honoured=frozenset(
+        {"model", "input", "voice", "response_format", "speed", "stream_format", "language", "keep_alive"}
+    ),
+    accepted={"stream": "sound always comes as it is made; 'stream_format' says in which form"},
+    refused={"instructions": Refusal("models here cannot be told how to speak", ("",))},
+)
