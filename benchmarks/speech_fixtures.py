@@ -1,0 +1,48 @@
+"""Makes the spoken clips that the tests use, tests/fixtures/audio/spoken, from one seed: the same again each time.
+
+uv run benchmarks/speech_fixtures.py [--folder FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import speech_corpus, speech_files
+from benchmarks.server import ROOT
+from benchmarks.speech_corpus import PADDING, RATE, Spoken
+
+
+def write(folder: Path, spoken: Iterable[Spoken]) -> None:
+    """Each clip as flac at 16 kHz, and ``sentences.json``: file, text, translation, language, voice, start, end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, one in enumerate(spoken, 1):
+        name = f"{number:02d}-{one.sentence.language}.flac"
+        (folder / name).write_bytes(speech_files.encoded(speech_corpus.clean(one), RATE, speech_files.FLAC))
+        times = {"start": PADDING, "end": round(PADDING + one.seconds, 3)}
+        rows.append({"file": name, **asdict(one.sentence), "voice": one.voice, **times})
+    index = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    (folder / "sentences.json").write_text(index, encoding="utf-8")
+
+
+def main() -> None:
+    """Write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = ROOT / "tests" / "fixtures" / "audio" / "spoken"
+    parser.add_argument("--folder", type=Path, default=folder, help="where they go (default: the tests' fixtures)")
+    options = parser.parse_args()
+    corpus = speech_corpus.corpus
+    spoken = [*corpus(8, seed=501), *corpus(4, seed=502, new=True), *corpus(4, seed=503, language="fr")]
+    write(options.folder, spoken)
+    print(f"{len(spoken)} clips, {sum(one.seconds for one in spoken):.0f} s of speech")
+
+
+if __name__ == "__main__":
+    main()
