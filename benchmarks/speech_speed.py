@@ -138,8 +138,10 @@ def beside(speaker: Speaker, files: int, work: Callable[[], float]) -> tuple[flo
 
     with ThreadPoolExecutor(files) as pool:
         running = [pool.submit(go_on) for _ in range(files)]
-        result = work()
-        done.set()
+        try:
+            result = work()
+        finally:
+            done.set()
         for one in running:
             one.result()
     return result, len(heard)
