@@ -88,13 +88,13 @@ def in_channels(samples: Samples, channels: int) -> Samples:
     return np.stack([samples, samples * np.float32(0.5)][:channels])
 
 
-def encoded(samples: Samples, rate: int, kind: Kind, channels: int = 1) -> bytes:
-    """Mono samples as a file of this kind. A rate that its encoder lacks becomes the next higher one."""
-    samples = resampled(samples, rate, kind.rate_for(rate))
-    rate, sound = kind.rate_for(rate), in_channels(samples, channels)
+def encoded(samples: Samples, rate: int, kind: Kind, channels: int = 1, *, file_rate: int | None = None) -> bytes:
+    """Mono samples as a file of this kind, at ``file_rate`` or their own, or the next higher that its encoder has."""
+    wanted = kind.rate_for(file_rate or rate)
+    sound = in_channels(resampled(resampled(samples, rate, file_rate or rate), file_rate or rate, wanted), channels)
     if kind.codec == SNDFILE and find_spec("soundfile") is not None:
-        return _by_sndfile(sound, rate)
-    return _by_ffmpeg(sound, rate, kind)
+        return _by_sndfile(sound, wanted)
+    return _by_ffmpeg(sound, wanted, kind)
 
 
 def _by_sndfile(sound: Samples, rate: int) -> bytes:
