@@ -11,12 +11,27 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import speech_corpus, speech_files
 from benchmarks.server import ROOT
 from benchmarks.speech_corpus import PADDING, RATE, Spoken
+
+# Of a corpus (its seed, what kind) these. The demo model hears each of them rightly however it is cut, encoded or
+# computed (f32, bf16): a test that fails is not about the model.
+CHOSEN: tuple[tuple[dict[str, Any], tuple[int, ...]], ...] = (
+    ({"seed": 502}, (1, 4, 5, 6, 7, 9, 10, 12)),
+    ({"seed": 506, "new": True}, (1, 6, 12, 13)),
+    ({"seed": 504, "language": "fr"}, (0, 1, 2, 5)),
+)
+
+
+def chosen() -> list[Spoken]:
+    """The sentences of the tests: by voices of the training set, by others, in French."""
+    drawn = [(speech_corpus.corpus(max(numbers) + 1, **kind), numbers) for kind, numbers in CHOSEN]
+    return [spoken[number] for spoken, numbers in drawn for number in numbers]
 
 
 def write(folder: Path, spoken: Iterable[Spoken]) -> None:
@@ -38,8 +53,7 @@ def main() -> None:
     folder = ROOT / "tests" / "fixtures" / "audio" / "spoken"
     parser.add_argument("--folder", type=Path, default=folder, help="where they go (default: the tests' fixtures)")
     options = parser.parse_args()
-    corpus = speech_corpus.corpus
-    spoken = [*corpus(8, seed=502), *corpus(4, seed=506, new=True), *corpus(4, seed=504, language="fr")]
+    spoken = chosen()
     write(options.folder, spoken)
     print(f"{len(spoken)} clips, {sum(one.seconds for one in spoken):.0f} s of speech")
 
