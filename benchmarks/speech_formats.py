@@ -18,11 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import openai
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.server import Server
+from benchmarks.speech_client import Listener
 from benchmarks.speech_corpus import MODEL, RATE, Spoken, clean, corpus, missing
 from benchmarks.speech_files import KINDS, WAV, Kind, encoded
 from benchmarks.word_errors import Score, distance, words_of
@@ -43,26 +42,14 @@ class Cell(NamedTuple):
     other: int
 
 
-class Listener:
-    """The server, asked with OpenAI's client."""
+def all_heard(listener: Listener, spoken: list[Spoken], kind: Kind, rate: int, channels: int) -> list[str]:
+    """The transcripts of all sentences as such files."""
 
-    def __init__(self, url: str, model: str) -> None:
-        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
-        self._model = model
+    def one(said: Spoken) -> str:
+        return listener.text(encoded(clean(said, rate), rate, kind, channels), kind.suffix)
 
-    def heard(self, data: bytes, suffix: str) -> str:
-        """The transcript; the language is told, so that only the words are measured."""
-        file = (f"speech.{suffix}", data)
-        return self._client.audio.transcriptions.create(model=self._model, file=file, language="en").text
-
-    def all_heard(self, spoken: list[Spoken], kind: Kind, rate: int, channels: int) -> list[str]:
-        """The transcripts of all sentences as such files."""
-
-        def one(said: Spoken) -> str:
-            return self.heard(encoded(clean(said, rate), rate, kind, channels), kind.suffix)
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(one, spoken))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, spoken))
 
 
 def cell(spoken: list[Spoken], got: list[str], reference: list[str], kind: Kind, rate: int, channels: int) -> Cell:
@@ -76,13 +63,13 @@ def cell(spoken: list[Spoken], got: list[str], reference: list[str], kind: Kind,
 
 def measured(listener: Listener, spoken: list[Spoken]) -> Iterator[Cell]:
     """The clean wav first, then all others."""
-    reference = listener.all_heard(spoken, WAV, RATE, 1)
+    reference = all_heard(listener, spoken, WAV, RATE, 1)
     yield cell(spoken, reference, reference, WAV, RATE, 1)
     for kind in KINDS:
         for rate in RATES:
             for channels in (1, 2):
                 if kind.can(channels):
-                    got = listener.all_heard(spoken, kind, rate, channels)
+                    got = all_heard(listener, spoken, kind, rate, channels)
                     yield cell(spoken, got, reference, kind, rate, channels)
 
 

@@ -21,13 +21,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-import openai
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.server import Server
 from benchmarks.soak_watch import Watch
+from benchmarks.speech_client import Listener
 from benchmarks.speech_corpus import MODEL, RATE, Recording, Spoken, clean, corpus, missing, stitched
 from benchmarks.speech_files import FLAC, OPUS, WAV, Kind, encoded
 from benchmarks.word_errors import Score, aligned, distance, words_of
@@ -67,53 +65,26 @@ class Found:
         return not self.lost and not self.extra and max(self.off, default=0.0) <= LIMIT
 
 
-class Listener:
-    """The server, asked with OpenAI's client."""
+@contextmanager
+def remembered(watch: Watch) -> Generator[list[Memory], None, None]:
+    """What is done inside is watched; its memory is there afterwards."""
+    before, made = watch.look(), list[Memory]()
+    first, done = len(watch.samples), threading.Event()
 
-    def __init__(self, server: Server, model: str) -> None:
-        self._url = server.url
-        self._client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=3600)
-        self._model = model
-        self.watch = Watch(server.process.pid)
+    def look() -> None:
+        while not done.wait(LOOK_EVERY):
+            watch.look()
 
-    def segments(self, data: bytes, suffix: str, language: str | None = "en") -> Any:
-        """The verbose answer: text, language, segments with their times."""
-        file, told = (f"speech.{suffix}", data), language or openai.omit
-        return self._client.audio.transcriptions.create(
-            model=self._model, file=file, response_format="verbose_json", language=told
-        )
-
-    def text(self, data: bytes, suffix: str, language: str = "en") -> str:
-        """The plain transcript."""
-        file = (f"speech.{suffix}", data)
-        return self._client.audio.transcriptions.create(model=self._model, file=file, language=language).text
-
-    def translated(self, data: bytes, suffix: str) -> str:
-        """In English. OpenAI's client can ask for it, and warns that it is deprecated there."""
-        address, file = f"{self._url}/v1/audio/translations", (f"speech.{suffix}", data)
-        answer = httpx.post(address, data={"model": self._model}, files={"file": file}, timeout=60)
-        return str(answer.raise_for_status().json()["text"])
-
-    @contextmanager
-    def remembered(self) -> Generator[list[Memory], None, None]:
-        """What is done inside is watched; its memory is there afterwards."""
-        before, made = self.watch.look(), list[Memory]()
-        first, done = len(self.watch.samples), threading.Event()
-
-        def look() -> None:
-            while not done.wait(LOOK_EVERY):
-                self.watch.look()
-
-        looking = threading.Thread(target=look, daemon=True)
-        looking.start()
-        try:
-            yield made
-        finally:
-            done.set()
-            looking.join()
-            samples = [*self.watch.samples[first:], self.watch.look()]
-            server, workers = max(one.server for one in samples), max(one.workers for one in samples)
-            made.append(Memory((before.server, server), (before.workers, workers)))
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield made
+    finally:
+        done.set()
+        looking.join()
+        samples = [*watch.samples[first:], watch.look()]
+        server, workers = max(one.server for one in samples), max(one.workers for one in samples)
+        made.append(Memory((before.server, server), (before.workers, workers)))
 
 
 def alone(listener: Listener, spoken: Sequence[Spoken], language: str = "en") -> list[str]:
@@ -121,12 +92,12 @@ def alone(listener: Listener, spoken: Sequence[Spoken], language: str = "en") ->
     return [listener.text(encoded(clean(one), RATE, WAV), "wav", language) for one in spoken]
 
 
-def listened(listener: Listener, recording: Recording, kind: Kind, texts_alone: list[str]) -> Found:
+def listened(listener: Listener, watch: Watch, recording: Recording, kind: Kind, texts_alone: list[str]) -> Found:
     """One recording as one file. The sentences are looked for in its segments."""
     data = encoded(recording.samples, RATE, kind)
     started = time.perf_counter()
-    with listener.remembered() as memory:
-        answer = listener.segments(data, kind.suffix)
+    with remembered(watch) as memory:
+        answer = listener.verbose(data, kind.suffix, "en")
     took = time.perf_counter() - started
     said = [one.sentence.text for one in recording.spoken]
     segments = answer.segments or []
@@ -166,7 +137,7 @@ def french(listener: Listener, spoken: Sequence[Spoken]) -> French:
     transcribed, translated, detected = Score(), Score(), 0
     for one in spoken:
         data = encoded(clean(one), RATE, WAV)
-        answer = listener.segments(data, "wav", None)
+        answer = listener.verbose(data, "wav")
         detected += answer.language.lower() in LANGUAGE_NAMES["fr"]
         transcribed.add(one.sentence.text, answer.text)
         translated.add(one.sentence.translation, listener.translated(data, "wav"))
@@ -200,19 +171,19 @@ def show(name: str, found: Found) -> None:
             print(f"  {what} at {row}")
 
 
-def measured(listener: Listener, options: argparse.Namespace) -> dict[str, Any]:
+def measured(listener: Listener, watch: Watch, options: argparse.Namespace) -> dict[str, Any]:
     """All three."""
     results: dict[str, Any] = {}
     new = options.sentences // 4
     spoken = corpus(options.sentences - new, seed=SEED) + corpus(new, seed=SEED + 1, new=True)
     texts = alone(listener, spoken)
     recording = stitched(spoken, seed=SEED, seconds=options.minutes * 60)
-    results["long"] = listened(listener, recording, FLAC, texts)
+    results["long"] = listened(listener, watch, recording, FLAC, texts)
     show("stitched", results["long"])
     if options.hours:
         times = round(options.hours * 60 / options.minutes)
         recording = stitched(spoken * times, seed=SEED + 2, seconds=options.hours * 3600)
-        results["hours"] = listened(listener, recording, OPUS, texts * times)
+        results["hours"] = listened(listener, watch, recording, OPUS, texts * times)
         show("hours", results["hours"])
     if options.french:
         results["french"] = french(listener, corpus(options.french, seed=SEED + 3, language="fr"))
@@ -234,7 +205,7 @@ def main() -> int:
         parser.error(f"install {', '.join(lacking)} first")
     server = Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
     try:
-        results = measured(Listener(server, options.model), options)
+        results = measured(Listener(server.url, options.model), Watch(server.process.pid), options)
     finally:
         server.stop()
     if options.json:

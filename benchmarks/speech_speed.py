@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Server, chat
 from benchmarks.serving import body, spread
 from benchmarks.speech_corpus import MODEL, RATE, Recording, corpus, missing, stitched
@@ -38,37 +38,6 @@ CHAT_MODEL = "fluid-tiny-ov"
 CHAT_TOKENS = 1000
 KEPT = 0.3  # seconds of silence around the speech of a window, as the server keeps
 SEED = 41
-
-
-class Engine:
-    """`whisper_alone.py` in its process."""
-
-    def __init__(self, model: Path, windows: Path) -> None:
-        command = [sys.executable, str(ROOT / "benchmarks" / "whisper_alone.py"), str(model), str(windows)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self._line()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the engine alone ended")
-        return line
-
-    def seconds(self, files: int) -> float:
-        """How long it takes for all windows of this many files."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{files}\n")
-        self.process.stdin.flush()
-        return float(json.loads(self._line())["seconds"])
-
-    def stop(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(30)
 
 
 class Speaker:
@@ -106,13 +75,13 @@ def windows_of(recording: Recording, folder: Path) -> Path:
     return path
 
 
-def alone_and_through(engine: Engine, speaker: Speaker, recording: Recording, repeats: int) -> dict[str, Any]:
+def alone_and_through(engine: Peer, speaker: Speaker, recording: Recording, repeats: int) -> dict[str, Any]:
     """Times real time (seconds of recording heard in a second): the engine, the server, the engine, …"""
     results = {}
     for files in AT_ONCE:
         alone, through = [], []
         for _ in range(repeats):
-            alone.append(files * recording.seconds / engine.seconds(files))
+            alone.append(files * recording.seconds / engine.ask(str(files))["seconds"])
             through.append(files * recording.seconds / speaker.seconds(files))
         ratio = statistics.median(through) / statistics.median(alone)
         results[str(files)] = {"engine": spread(alone), "http": spread(through), "ratio": round(ratio, 3)}
@@ -187,7 +156,7 @@ def _cell(figures: dict[str, float]) -> str:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All of it, on one server."""
     recording = stitched(corpus(options.sentences, seed=SEED), seed=SEED)
-    engine = Engine(ROOT / "models" / "whisper" / MODEL, windows_of(recording, folder))
+    engine = Peer("whisper_alone.py", ROOT / "models" / "whisper" / MODEL, windows_of(recording, folder))
     server = Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
     try:
         speaker = Speaker(server.url, recording)

@@ -16,14 +16,11 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.engine_alone import threads
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as our workers have it
-
-
-def threads() -> int:
-    """As many as our runtimes take."""
-    import psutil
-
-    return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
 
 
 def load(folder: Path) -> Any:
