@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Answer, Server, chat
 
 LOADS = (1, 16)
@@ -31,36 +32,10 @@ MODELS = {
 }
 
 
-class Engine:
-    """`engine_alone.py` in its process."""
-
-    def __init__(self, name: str, path: str) -> None:
-        command = [sys.executable, str(ROOT / "benchmarks" / "engine_alone.py"), name, str(ROOT / path)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self._line()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the engine alone ended")
-        return line
-
-    def rate(self, streams: int, tokens: int) -> float:
-        """Generated tokens a second."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{streams} {tokens}\n")
-        self.process.stdin.flush()
-        answer = json.loads(self._line())
-        return float(answer["tokens"] / answer["seconds"])
-
-    def stop(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(30)
+def rate(engine: Peer, streams: int, tokens: int) -> float:
+    """Generated tokens a second of the engine alone."""
+    answer = engine.ask(f"{streams} {tokens}")
+    return float(answer["tokens"] / answer["seconds"])
 
 
 def body(model: str, tokens: int) -> dict[str, Any]:
@@ -87,7 +62,8 @@ def watch(url: str) -> subprocess.Popen[str]:
 def measure(runtime: str, repeats: int, tokens: int) -> dict[str, Any]:
     """One runtime: all loads, engine and server in turns."""
     model, path = MODELS[runtime]
-    engine, server = Engine(runtime, path), Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
+    engine = Peer("engine_alone.py", runtime, ROOT / path)
+    server = Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
     try:
         asyncio.run(chat(server.url, body(model, 8)))
         watcher = watch(server.url)
@@ -105,7 +81,7 @@ def measure(runtime: str, repeats: int, tokens: int) -> dict[str, Any]:
 
 
 def interleaved(
-    engine: Engine,
+    engine: Peer,
     server: Server,
     model: str,
     streams: int,
@@ -117,11 +93,11 @@ def interleaved(
     """Engine, server, engine, server …; ``busy`` gets when the server generated."""
     alone, through, first = [], [], []
     for _ in range(repeats):
-        alone.append(engine.rate(streams, tokens))
+        alone.append(rate(engine, streams, tokens))
         started = time.perf_counter()
-        rate, ttft = asyncio.run(through_http(server.url, model, streams, tokens))
+        per_second, ttft = asyncio.run(through_http(server.url, model, streams, tokens))
         busy.append((started, time.perf_counter()))
-        through.append(rate)
+        through.append(per_second)
         first.append(ttft * 1000)
     ratio = statistics.median(through) / statistics.median(alone)
     return {"engine": spread(alone), "http": spread(through), "ratio": round(ratio, 3), "ttft_ms": spread(first)}
