@@ -11,25 +11,49 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from starlette.testclient import TestClient
 
+from fluid_server.app import create_app
+from fluid_server.config import load_config
 from tests.front_door import MODELS, PATIENCE, RunningServer, error_of, until
 from tests.hub_server import HubServer
 
-GGUF = MODELS / "llm" / "fluid-tiny-gguf"
+WEIGHTS = MODELS / "llm" / "fluid-tiny-gguf" / "fluid-tiny-Q8_0.gguf"
 REPO = "Qwen/Qwen3-4B-GGUF"  # of the preset qwen3-4b: what lies there is our own small model
 PRESET = "qwen3-4b"
+LARGER, ABSENT = "qwen3-8b", "qwen3-0.6b"  # presets: of one test, and of none
 FILE = "Qwen3-4B-Q4_K_M.gguf"
 OTHER = "someone/tiny"
 CHUNK = 1 << 20  # what was on its way when the connection ended may come again
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
+@contextmanager
+def a_hub() -> Generator[HubServer, None, None]:
     with HubServer() as running:
-        running.add(REPO, {FILE: (GGUF / "fluid-tiny-Q8_0.gguf").read_bytes()})
+        running.add(REPO, {FILE: WEIGHTS.read_bytes()})
         running.add(OTHER, MODELS / "llm" / "fluid-tiny-ov")
         yield running
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """For a server of one's own."""
+    with a_hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[HubServer]:
+    """The Hub of ``http``. What is pulled stays there, so whoever pulls takes a repository of its own."""
+    with a_hub() as running:
+        yield running
+
+
+def own(hub: HubServer, name: str) -> tuple[str, str]:
+    """A repository for one test, and its one file."""
+    repository = hub.add(f"own/{name}", {f"{name}.gguf": WEIGHTS.read_bytes()})
+    return repository.name, f"{name}.gguf"
 
 
 @contextmanager
@@ -45,9 +69,15 @@ def serving(hub: HubServer, folder: Path, *flags: str, **settings: Any) -> Gener
         running.stop()
 
 
-@pytest.fixture
-def http(hub: HubServer, tmp_path: Path) -> Iterator[httpx.Client]:
-    with serving(hub, tmp_path) as running:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server behind ``http`` runs."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def http(shared: HubServer, folder: Path) -> Iterator[httpx.Client]:
+    with serving(shared, folder) as running:
         yield running
 
 
@@ -68,7 +98,7 @@ def ended(http: httpx.Client, job: str, state: str = "completed") -> dict[str, A
     return download(http, job)
 
 
-def test_a_pulled_model_can_be_used(http: httpx.Client, hub: HubServer) -> None:
+def test_a_pulled_model_can_be_used(http: httpx.Client, shared: HubServer) -> None:
     answer = http.post("/v1/models/pull", json={"model": OTHER})
     assert answer.headers["location"] == f"/v1/downloads/{answer.json()['id']}"
     over = ended(http, answer.json()["id"])
@@ -78,7 +108,7 @@ def test_a_pulled_model_can_be_used(http: httpx.Client, hub: HubServer) -> None:
     said = http.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"]
     assert "Paris" in said
     assert pull(http, OTHER)["state"] == "completed"  # it is here
-    assert hub.sent_bytes("openvino_model.bin") == (MODELS / "llm/fluid-tiny-ov/openvino_model.bin").stat().st_size
+    assert shared.sent_bytes("openvino_model.bin") == (MODELS / "llm/fluid-tiny-ov/openvino_model.bin").stat().st_size
 
 
 def test_progress_comes_as_events_with_the_end_as_the_last(http: httpx.Client) -> None:
@@ -92,33 +122,36 @@ def test_progress_comes_as_events_with_the_end_as_the_last(http: httpx.Client) -
     assert http.get(f"/v1/models/{PRESET}").json()["id"] == steps[-1]["model"]
 
 
-def test_progress_comes_as_lines_to_who_asks_for_them(http: httpx.Client) -> None:
+def test_progress_comes_as_lines_to_who_asks_for_them(http: httpx.Client, shared: HubServer) -> None:
+    repo, _ = own(shared, "lines")
     accept = {"Accept": "application/x-ndjson"}
-    with http.stream("POST", "/v1/models/pull", json={"model": OTHER}, headers=accept) as stream:
+    with http.stream("POST", "/v1/models/pull", json={"model": repo}, headers=accept) as stream:
         assert stream.headers["content-type"] == "application/x-ndjson"
         steps = [json.loads(line) for line in stream.iter_lines()]
     assert {step["object"] for step in steps} == {"download"}
     assert steps[-1]["state"] == "completed"
 
 
-def test_a_download_is_not_in_use_until_it_is_whole(http: httpx.Client, hub: HubServer) -> None:
-    hold = hub.hold(FILE, after=100_000)
-    job = pull(http, PRESET)["id"]
+def test_a_download_is_not_in_use_until_it_is_whole(http: httpx.Client, shared: HubServer) -> None:
+    shared.add("Qwen/Qwen3-8B-GGUF", {"Qwen3-8B-Q4_K_M.gguf": WEIGHTS.read_bytes()})
+    hold = shared.hold("Qwen3-8B-Q4_K_M.gguf", after=100_000)
+    job = pull(http, LARGER)["id"]
     assert hold.reached.wait(PATIENCE)
-    (listed,) = http.get("/v1/models").json()["data"]
-    assert (listed["state"], listed["download"], listed["capabilities"]) == ("downloading", job, ["chat", "completion"])
-    answer = http.post("/v1/chat/completions", json={"model": PRESET, "messages": QUESTION})
+    (listed,) = [model for model in http.get("/v1/models").json()["data"] if model["state"] == "downloading"]
+    assert (listed["download"], listed["capabilities"]) == (job, ["chat", "completion"])
+    answer = http.post("/v1/chat/completions", json={"model": LARGER, "messages": QUESTION})
     assert error_of(answer, 503)["code"] == "model_downloading"
     assert answer.headers["x-download-id"] == job
     assert int(answer.headers["retry-after"]) >= 1
     hold.release()
     ended(http, job)
-    assert http.post("/v1/chat/completions", json={"model": PRESET, "messages": QUESTION}).is_success
+    assert http.post("/v1/chat/completions", json={"model": LARGER, "messages": QUESTION}).is_success
 
 
-def test_pause_resume_and_cancel(http: httpx.Client, hub: HubServer) -> None:
-    hold = hub.hold(FILE, after=100_000)
-    job = pull(http, PRESET)["id"]
+def test_pause_resume_and_cancel(http: httpx.Client, shared: HubServer) -> None:
+    repo, file = own(shared, "paused")
+    hold = shared.hold(file, after=100_000)
+    job = pull(http, repo)["id"]
     assert hold.reached.wait(PATIENCE)
     until(lambda: download(http, job)["bytes_done"] == 100_000)
     paused = http.post(f"/v1/downloads/{job}/pause").json()
@@ -126,18 +159,21 @@ def test_pause_resume_and_cancel(http: httpx.Client, hub: HubServer) -> None:
     hold.release()
     assert http.post(f"/v1/downloads/{job}/resume").is_success
     over = ended(http, job)
-    assert hub.sent_bytes(FILE) < over["bytes_total"] + CHUNK
+    assert shared.sent_bytes(file) < over["bytes_total"] + CHUNK
     assert error_of(http.post(f"/v1/downloads/{job}/cancel"), 409)["code"] == "conflict"
-    assert [one["id"] for one in http.get("/v1/downloads").json()["data"]] == [job]
+    assert [one["id"] for one in http.get("/v1/downloads").json()["data"] if one["repo"] == repo] == [job]
 
 
-def test_a_cancelled_download_leaves_nothing(http: httpx.Client, hub: HubServer, tmp_path: Path) -> None:
-    hold = hub.hold(FILE, after=100_000)
-    job = pull(http, PRESET)["id"]
+def test_a_cancelled_download_leaves_nothing(http: httpx.Client, shared: HubServer, folder: Path) -> None:
+    repo, file = own(shared, "cancelled")
+    hold = shared.hold(file, after=100_000)
+    models = http.get("/v1/models").json()["data"]
+    job = pull(http, repo)["id"]
     assert hold.reached.wait(PATIENCE)
+    assert list((folder / "models").rglob(f"{file}.part"))
     assert http.post(f"/v1/downloads/{job}/cancel").json()["state"] == "cancelled"
-    assert not list((tmp_path / "models").rglob("*.part"))
-    assert http.get("/v1/models").json()["data"] == []
+    assert not list((folder / "models").rglob(f"{file}.part"))
+    assert http.get("/v1/models").json()["data"] == models
 
 
 @pytest.mark.parametrize("verb", ["", "/pause", "/resume", "/cancel"])
@@ -168,12 +204,13 @@ def test_a_download_goes_on_where_a_former_server_was(hub: HubServer, tmp_path: 
         ("no-such-preset", 400, "invalid_value"),
     ],
 )
-def test_what_cannot_be_had_says_why(http: httpx.Client, hub: HubServer, name: str, status: int, code: str) -> None:
-    hub.add("secret/model", {"a.gguf": b"GGUF"}, private=True)
-    hub.add("gated/model", {"a.gguf": b"GGUF"}, gated=True)
+def test_what_cannot_be_had_says_why(http: httpx.Client, shared: HubServer, name: str, status: int, code: str) -> None:
+    shared.add("secret/model", {"a.gguf": b"GGUF"}, private=True)
+    shared.add("gated/model", {"a.gguf": b"GGUF"}, gated=True)
+    downloads = http.get("/v1/downloads").json()["data"]
     error = error_of(http.post("/v1/models/pull", json={"model": name}), status)
     assert error["code"] == code
-    assert http.get("/v1/downloads").json()["data"] == []
+    assert http.get("/v1/downloads").json()["data"] == downloads
 
 
 def test_a_token_that_the_hub_does_not_take(hub: HubServer, tmp_path: Path) -> None:
@@ -182,30 +219,37 @@ def test_a_token_that_the_hub_does_not_take(hub: HubServer, tmp_path: Path) -> N
     assert error_of(answer, 403)["code"] == "hub_token_rejected"
 
 
-def test_no_network_and_offline_by_choice(tmp_path: Path) -> None:
+def test_no_network(tmp_path: Path) -> None:
     with HubServer() as gone:
         pass
     with serving(gone, tmp_path) as http:
         assert error_of(http.post("/v1/models/pull", json={"model": OTHER}), 502)["code"] == "hub_unreachable"
-    with serving(gone, tmp_path, "--offline") as http:
+
+
+def test_offline_by_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = create_app(load_config({"model_path": tmp_path, "offline": True, "warm_up": False}))
+    with TestClient(app, base_url="http://127.0.0.1:8080") as http:
         error = error_of(http.post("/v1/models/pull", json={"model": OTHER}), 409)
-        assert (error["code"], "--offline" in error["message"]) == ("offline", True)
+    assert (error["code"], "--offline" in error["message"]) == ("offline", True)
 
 
-def test_a_download_larger_than_the_disk_is_refused(http: httpx.Client, hub: HubServer) -> None:
-    hub.repositories[REPO].files[FILE].claims = {"size": 10**18}
-    error = error_of(http.post("/v1/models/pull", json={"model": PRESET}), 507)
+def test_a_download_larger_than_the_disk_is_refused(http: httpx.Client, shared: HubServer) -> None:
+    repo, file = own(shared, "huge")
+    shared.repositories[repo].files[file].claims = {"size": 10**18}
+    error = error_of(http.post("/v1/models/pull", json={"model": repo}), 507)
     assert error["code"] == "insufficient_disk_space"
-    assert hub.sent_bytes(FILE) == 0
+    assert shared.sent_bytes(file) == 0
 
 
 # --- a request for a model that is not here ------------------------------------------------------------------
 
 
-def test_without_auto_download_a_known_model_is_named(http: httpx.Client, hub: HubServer) -> None:
-    error = error_of(http.post("/v1/chat/completions", json={"model": PRESET, "messages": QUESTION}), 404)
-    assert f"fluid-server pull {PRESET}" in error["message"]
-    assert not hub.requests
+def test_without_auto_download_a_known_model_is_named(http: httpx.Client, shared: HubServer) -> None:
+    asked = len(shared.requests)
+    error = error_of(http.post("/v1/chat/completions", json={"model": ABSENT, "messages": QUESTION}), 404)
+    assert f"fluid-server pull {ABSENT}" in error["message"]
+    assert len(shared.requests) == asked
 
 
 def test_with_auto_download_a_stream_waits_and_is_told(hub: HubServer, tmp_path: Path) -> None:
@@ -225,8 +269,10 @@ def test_with_auto_download_a_stream_waits_and_is_told(hub: HubServer, tmp_path:
 def test_with_auto_download_who_cannot_wait_is_told_when_to_come_back(hub: HubServer, tmp_path: Path) -> None:
     hold = hub.hold(FILE, after=100_000)
     with serving(hub, tmp_path, "--auto-download") as http:
-        body = {"model": PRESET, "messages": QUESTION}
-        answer = http.post("/v1/chat/completions", json=body)
+        answer = http.post("/v1/chat/completions", json={"model": OTHER, "messages": QUESTION})
+        assert error_of(answer, 404)["code"] == "model_not_found"  # only known models are fetched
+        assert not hub.requests
+        answer = http.post("/v1/chat/completions", json={"model": PRESET, "messages": QUESTION})
         assert error_of(answer, 503)["code"] == "model_downloading"
         hold.release()
         ended(http, answer.headers["x-download-id"])
@@ -234,10 +280,3 @@ def test_with_auto_download_who_cannot_wait_is_told_when_to_come_back(hub: HubSe
         said = client.chat.completions.create(model=PRESET, messages=[{"role": "user", "content": "Hi"}])
         assert said.choices[0].message.content
         client.close()
-
-
-def test_auto_download_fetches_known_models_only(hub: HubServer, tmp_path: Path) -> None:
-    with serving(hub, tmp_path, "--auto-download") as http:
-        answer = http.post("/v1/chat/completions", json={"model": OTHER, "messages": QUESTION})
-    assert error_of(answer, 404)["code"] == "model_not_found"
-    assert not hub.requests
