@@ -410,6 +410,8 @@ def main() -> None:
     parser.add_argument("--quantised", action="store_true", help="whole numbers at the borders")
     parser.add_argument("--ranges", type=float, nargs=2, default=(8.0, 40.0), metavar=("CACHES", "LOGITS"),
                         help="largest values there, if quantised (default: 8 40)")  # fmt: skip
+    parser.add_argument("--pause", type=float, metavar="SECONDS",
+                        help="silence that the model wants between what it hears at once, if it is special in that")  # fmt: skip
     asked = parser.parse_args()
     options = Options(asked.compute, tuple(asked.ranges) if asked.quantised else None)
     config = json.loads((asked.checkpoint / "config.json").read_text(encoding="utf-8"))
@@ -423,6 +425,9 @@ def main() -> None:
     for name in SIDECARS:
         if (asked.checkpoint / name).exists():
             shutil.copyfile(asked.checkpoint / name, asked.model / name)
+    if asked.pause is not None:
+        own = json.dumps({"pause": asked.pause}) + "\n"
+        (asked.model / "fluid.json").write_text(own, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
