@@ -411,7 +411,7 @@ def main() -> None:
     parser.add_argument("--ranges", type=float, nargs=2, default=(8.0, 40.0), metavar=("CACHES", "LOGITS"),
                         help="largest values there, if quantised (default: 8 40)")  # fmt: skip
     parser.add_argument("--pause", type=float, metavar="SECONDS",
-                        help="silence that the model wants between what it hears at once, if it is special in that")  # fmt: skip
+                        help="silence that the model wants between what it hears at once")  # fmt: skip
     asked = parser.parse_args()
     options = Options(asked.compute, tuple(asked.ranges) if asked.quantised else None)
     config = json.loads((asked.checkpoint / "config.json").read_text(encoding="utf-8"))
