@@ -128,5 +128,5 @@ async def outcome_of(client: Client, ask: Ask) -> str:
 async def know_pulled(client: Client) -> None:
     """Which of them are here now."""
     _, found = await client.whole(Ask(method="GET", path="/v1/models"))
-    here = {one["id"] for one in found["data"] if one["state"] not in ("downloading", "broken")}
-    client.world.pulled = {one for one in here if one not in MODELS}
+    here = [one for one in found["data"] if one["state"] not in ("downloading", "broken")]
+    client.world.pulled = {one["id"] for one in here if one["id"] not in MODELS and "chat" in one["capabilities"]}
