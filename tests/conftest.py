@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -10,6 +11,8 @@ import openai
 import pytest
 
 from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in workers, for the tests that run onnxruntime in this process
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

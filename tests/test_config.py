@@ -264,6 +264,7 @@ def test_an_exported_configuration_is_read_back_the_same() -> None:
 def test_workers_get_a_patient_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     assert worker_environment()["OMP_WAIT_POLICY"] == "passive"
+    assert worker_environment()["ORT_DISABLE_TELEMETRY"] == "1"
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     assert worker_environment()["OMP_WAIT_POLICY"] == "active"
     assert worker_environment().keys() >= os.environ.keys()

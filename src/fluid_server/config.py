@@ -340,9 +340,10 @@ def worker_environment() -> dict[str, str]:
 
     ``OMP_WAIT_POLICY=passive``: libgomp's spinning collapses when other work shares the cores (measured: from
     117 to 0.8 tokens a second on two cores with two busy neighbours). ``MISAKI_ESPEAK_LIBRARY``: where OpenVINO's
-    Kokoro finds espeak-ng.
+    Kokoro finds espeak-ng. ``ORT_DISABLE_TELEMETRY``: from 1.29 on, onnxruntime tells its makers of each process, and
+    keeps an id of the machine in the temporary folder; nobody is asked, so it is off whatever was set.
     """
-    environment = dict(os.environ)
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     if espeak := _installed_espeak(environment):
         environment.setdefault("MISAKI_ESPEAK_LIBRARY", str(espeak))

@@ -34,6 +34,7 @@ def import_onnxruntime() -> Any:
         raise EngineFailed(
             f"onnxruntime cannot be imported here ({error}). 'fluid-server doctor' says what is missing."
         ) from error
+    onnxruntime.disable_telemetry_events()  # on Windows there is no other switch; elsewhere worker_environment has it
     onnxruntime.set_default_logger_severity(ERRORS_ONLY)
     return onnxruntime
 
