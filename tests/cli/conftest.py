@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fluid_server.cli.main import main
-from tests.cli.program import InProcess
+from tests.cli.program import InProcess, told, well
 from tests.front_door import MODELS, RunningServer, clean_environment
 
 
@@ -21,8 +21,16 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def served(one_server: Path) -> Iterator[Path]:
     """A folder whose ``models`` a running server has, with echo; nothing is loaded before a test asks for it."""
+    yield one_server
+    for model in told("ps", folder=one_server):
+        well("unload", model["id"], folder=one_server)
+
+
+@pytest.fixture(scope="session")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same for the whole run."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(MODELS, folder / "models", ignore=shutil.ignore_patterns(".*"))
     server = RunningServer.start("--echo", "--no-warm-up", folder=folder, models=folder / "models")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fluid_server.cli.main import main
 from tests.front_door import PATIENCE, clean_environment, command
 
 WINDOWS = sys.platform == "win32"
@@ -25,18 +27,40 @@ InProcess = Callable[..., tuple[int | str | None, str, str]]
 
 
 def ran(*arguments: str, folder: Path, env: Mapping[str, str] | None = None) -> Ran:
-    """One command in a folder, to its end; nobody is there to answer."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=clean_environment(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=2 * PATIENCE,
-        check=False,
-    )
+    """One command in a folder, to its end; nobody is there to answer.
+
+    It runs in this process, since most of a short command's time is Python's own start. Each verb also runs as a
+    process of its own somewhere: ``started`` and ``Terminal``.
+    """
+    out, err = _stream(), _stream()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        chdir(folder),
+        Path(os.devnull).open(encoding="utf-8") as nobody,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        patch.setattr(os, "environ", clean_environment(env))
+        patch.setattr(sys, "stdin", nobody)
+        code = _code_of(arguments)
+    return Ran(arguments, code, _written(out), _written(err))
+
+
+def _code_of(arguments: Sequence[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as left:  # argparse's way out
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+
+
+def _stream() -> io.TextIOWrapper:
+    """What a pipe looks like to a program."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n")
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def well(*arguments: str, folder: Path, env: Mapping[str, str] | None = None) -> str:

@@ -36,18 +36,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def env(hub: HubServer, tmp_path: Path) -> Mapping[str, str]:
-    """What makes the program use that Hub."""
+def env(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """What makes the program use that Hub; it does so in this process too."""
+    hub.use(monkeypatch)
     return {**hub.environment(tmp_path / "home"), "FLUID_PORT": "0", "FLUID_DOWNLOAD_RETRIES": "1"}
 
 
 def test_a_model_comes_and_can_be_used(folder: Path, env: Mapping[str, str]) -> None:
-    done = ran("pull", REPO, folder=folder, env=env)
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "tiny-gguf is here."
-    assert "fluid-server" in done.stdout.splitlines()[1]
-    assert done.stdout.splitlines()[2].endswith("model tiny-gguf")
-    assert done.stderr.splitlines()[-1] == f"{REPO}: all of it is here, 4.0 MB"
+    with started("pull", REPO, folder=folder, env=env) as pull:
+        out, err = pull.communicate(timeout=PATIENCE)
+    assert pull.returncode == 0
+    assert out.splitlines()[0] == "tiny-gguf is here."
+    assert "fluid-server" in out.splitlines()[1]
+    assert out.splitlines()[2].endswith("model tiny-gguf")
+    assert err.splitlines()[-1] == f"{REPO}: all of it is here, 4.0 MB"
     assert (folder / "models" / "owner" / "tiny-gguf" / FILE).stat().st_size == SIZE
     assert [one["id"] for one in told("list", folder=folder)] == ["tiny-gguf"]
 
