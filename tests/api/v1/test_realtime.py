@@ -312,8 +312,7 @@ def test_a_language_that_the_model_does_not_know_is_refused_when_sound_comes(ser
 def test_a_model_of_an_update_that_is_not_here_is_named_where_it_stands(server: RunningServer) -> None:
     async def work() -> None:
         async with calling(server) as line:
-            await line.update(transcription={"model": "nobody"})
-            error = (await line.until("error")).error
+            error = (await line.update(transcription={"model": "nobody"})).error
             assert (error.param, error.code) == ("session.audio.input.transcription.model", "model_not_found")
 
     run(work())
