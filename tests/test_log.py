@@ -111,6 +111,15 @@ def test_libraries_speak_only_of_trouble(capsys: pytest.CaptureFixture[str], nam
     assert "trouble" in err
 
 
+@pytest.mark.usefixtures("logging_as_it_was")
+def test_what_libraries_say_of_clients_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up()
+    logging.getLogger("python_multipart.multipart").warning("Expected boundary character")
+    logging.getLogger("uvicorn.error").error("ASGI callable returned without completing handshake.")
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert [line[9:] for line in capsys.readouterr().err.splitlines()] == ["ERROR   Exception in ASGI application"]
+
+
 def test_a_message_cannot_forge_a_line_or_colour_the_terminal() -> None:
     record = logging.makeLogRecord(
         {"msg": "GET /x\n12:00:00 ERROR forged\x1b[31m ä", "levelno": 20, "levelname": "INFO"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Generator, Iterator
@@ -24,6 +25,8 @@ ENGINES = [
     for model in (OPENVINO, GGUF, ECHO)
 ]
 CHAT = "/v1/chat/completions"
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+FORM = "multipart/form-data; boundary=x"
 SIGNALS = [stop_signal()] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGINT]
 
 
@@ -173,6 +176,22 @@ def test_a_signal_in_the_middle_of_a_generation_ends_cleanly(own: RunningServer,
     assert '"code":"shutting_down"' in rest[-1] or rest[-1] == "data: [DONE]"
     assert own.process.wait(PATIENCE) == 0
     assert not psutil.wait_procs(family, PATIENCE)[1]
+    assert not [line for line in own.log if "ERROR" in line or "Traceback" in line]
+
+
+@pytest.mark.parametrize(("path", "kind"), [(CHAT, "application/json"), (TRANSCRIPTIONS, FORM)])
+def test_a_signal_in_the_middle_of_a_body_is_told_to_the_client(own: RunningServer, path: str, kind: str) -> None:
+    port = int((own.address or "").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as wire, wire.makefile("rb") as answer:
+        head = f"Host: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\nExpect: 100-continue"
+        wire.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        assert answer.readline().startswith(b"HTTP/1.1 100")  # now the body is waited for
+        wire.sendall(b"--x\r\n")
+        own.process.send_signal(stop_signal())
+        rest = answer.read()
+    assert b"HTTP/1.1 503" in rest
+    assert b'"code":"shutting_down"' in rest
+    assert own.process.wait(PATIENCE) == 0
     assert not [line for line in own.log if "ERROR" in line or "Traceback" in line]
 
 

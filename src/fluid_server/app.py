@@ -18,6 +18,7 @@ from fluid_server.api.auth import KeyCheck
 from fluid_server.api.background import Background
 from fluid_server.api.ephemeral import Secrets
 from fluid_server.api.guard import Guard
+from fluid_server.api.incoming import Incoming
 from fluid_server.api.realtime_run import Sessions
 from fluid_server.api.v1 import (
     audio,
@@ -74,6 +75,7 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     app.state.config = config
     app.state.sessions = Sessions()
     app.state.secrets = Secrets()
+    app.state.incoming = Incoming()
     errors.install(app)
     for router in (
         chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
@@ -115,7 +117,7 @@ def _protect(app: FastAPI, config: ServerConfig) -> None:
         allow_headers=["*"],
         expose_headers=["X-Request-ID", "X-Download-ID", "Retry-After", "Location"],
     )
-    app.add_middleware(Guard, config=config)
+    app.add_middleware(Guard, config=config, incoming=app.state.incoming)
     app.add_middleware(AccessLog)
 
 

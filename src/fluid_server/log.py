@@ -13,6 +13,7 @@ PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "taskName",
     "color_message",
 }
+UNFINISHED = "ASGI callable returned without completing"
 COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
 RESET = "\x1b[0m"
 
@@ -75,7 +76,6 @@ def set_up(level: str = "info", style: str = "text") -> None:
         "uvicorn.error",
         "uvicorn.access",
         "asyncio",
-        "multipart",
         "sse_starlette",
         "httpx2",
         "httpcore2",
@@ -83,3 +83,10 @@ def set_up(level: str = "info", style: str = "text") -> None:
         "filelock",
     ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings are of forms, and clients are told
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn takes an answer that was broken off on purpose for a defect, and a WebSocket that was turned away too."""
+    return not str(record.msg).startswith(UNFINISHED)

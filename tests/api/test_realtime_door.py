@@ -122,12 +122,17 @@ def test_secrets_are_given_as_published() -> None:
         (SECRETS, {"session": {"type": "transcription", "include": ["x"]}}, "session.include", 400),
         (SESSIONS, {"modalities": ["text"]}, "modalities", 400),
         (SESSIONS, {"input_audio_format": "mp3"}, "input_audio_format", 400),
-        (SESSIONS, {"input_audio_transcription": {"model": "nobody"}}, "model", 404),
+        (SESSIONS, {"input_audio_transcription": {"model": "nobody"}}, "input_audio_transcription.model", 404),
     ],
 )
 def test_what_a_secret_cannot_be_made_for(path: str, body: dict[str, Any], param: str, status: int) -> None:
     with calling() as client:
         assert error_of(client.post(path, json=body), status)["param"] == param
+
+
+def test_http_is_told_that_sessions_are_websockets() -> None:
+    with calling() as client:
+        assert "ws://" in error_of(client.get(REALTIME), 400)["message"]
 
 
 def test_the_official_client_makes_a_secret(client: openai.OpenAI) -> None:

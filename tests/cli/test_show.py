@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.program import ran, refused, told, well
 from tests.front_door import ECHO, GGUF, OPENVINO, WHISPER
+from tests.speaking import KOKORO, VOICES, speech_models
 
 SOURCE = {"repo": "Qwen/Qwen3-4B-GGUF", "revision": "a" * 40, "pulled": 1_800_000_000.0, "files": {}}
 
@@ -23,6 +24,13 @@ def test_for_people(models: Path) -> None:
     assert rows["Not with"] == "openvino: it is for the format openvino"
     assert rows["Sampling"] == "temperature 0"
     assert any("more lines: --template" in line for line in shown)
+
+
+def test_a_model_that_speaks_has_voices_and_no_context(tmp_path: Path) -> None:
+    speech_models(tmp_path / "models")
+    shown = well("show", KOKORO, folder=tmp_path)
+    assert f"Voices        {', '.join(VOICES)}\n" in shown
+    assert "context" not in shown.lower()
 
 
 def test_json_for_machines(models: Path) -> None:

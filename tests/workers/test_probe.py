@@ -44,14 +44,20 @@ def test_a_check_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch)
     assert "Too many open files" in (report["openvino"].reason or "")
 
 
-def test_a_package_that_is_not_installed_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "reason"),
+    [("openvino", "openvino-genai is not installed: it has no"), ("qnn-whisper", "uv sync --extra qnn")],
+)
+def test_a_package_that_is_not_installed_is_absent_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch, runtime: str, reason: str
+) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(probe, "version", missing)
-    entry = probe._look(RUNTIMES["openvino"])
+    entry = probe._look(RUNTIMES[runtime])
     assert not entry.available
-    assert "openvino-genai is not installed" in (entry.reason or "")
+    assert reason in (entry.reason or "")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fluid_server.api.errors import response_to
+from fluid_server.api.incoming import Incoming
 from fluid_server.config import ServerConfig, is_loopback
 from fluid_server.errors import FluidError, Forbidden, TooLarge
 
@@ -17,9 +18,10 @@ FORM_OVERHEAD = 1024 * 1024  # boundaries and the other fields of an upload
 class Guard:
     """Turns away, in OpenAI's error shape, what the configuration does not let in."""
 
-    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
+    def __init__(self, app: ASGIApp, config: ServerConfig, incoming: Incoming) -> None:
         self._app = app
         self._config = config
+        self._incoming = incoming
         self._hosts = {host.lower() for host in (config.host, *config.allowed_hosts)}
         self._origins = set(config.allowed_origins)
 
@@ -32,7 +34,7 @@ class Guard:
         try:
             self._check_host(headers)
             self._check_origin(headers)
-            limited = self._limited(headers, receive)
+            limited = self._limited(headers, receive) if scope["type"] == "http" else receive
         except FluidError as error:
             await response_to(error)(scope, receive, send)
             return
@@ -61,16 +63,19 @@ class Guard:
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > limit:
             raise error
-        return _counting(receive, limit, error)
+        return _counting(receive, self._incoming, limit, error)
 
 
-def _counting(receive: Receive, limit: int, error: FluidError) -> Receive:
-    received = 0
+def _counting(receive: Receive, incoming: Incoming, limit: int, error: FluidError) -> Receive:
+    received, complete = 0, False
 
     async def counted() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, complete
+        if complete:  # from now on it is the client's leaving that is waited for
+            return await receive()
+        message = await incoming.piece(receive)
         received += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
         if received > limit:
             raise error
         return message

@@ -17,9 +17,9 @@ from fluid_server.api.errors import internal_error
 from fluid_server.api.realtime_ear import Ear, Listener
 from fluid_server.api.realtime_session import Session
 from fluid_server.api.schemas.realtime_events import Event, Received, Update, error_event, receive
-from fluid_server.api.schemas.realtime_session import Settings, addressed
+from fluid_server.api.schemas.realtime_session import MODEL_FIELD, Settings, addressed
 from fluid_server.config import ServerConfig
-from fluid_server.errors import FluidError, ShuttingDown
+from fluid_server.errors import FluidError, InvalidRequest, ModelNotFound, ShuttingDown
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, Turned
@@ -95,7 +95,7 @@ class Talk:
         """Say hello; what does not fit in the address is told before the session ends."""
         try:
             self.session.settings = addressed(self.session.settings, self._socket.query_params)
-            await check_model(self._seat.manager, self._seat.client, self.session.settings)
+            await check_model(self._seat.manager, self._seat.client, self.session.settings, "model")
         except FluidError as error:
             await self._send([error_event(error)])
             return error
@@ -186,7 +186,11 @@ class Talk:
         await self._socket.close(code, reason)
 
 
-async def check_model(manager: RuntimeManager, client: str, settings: Settings) -> None:
-    """Whether the model that the settings name is here and can hear. Errors: why not."""
-    if settings.model is not None:
+async def check_model(manager: RuntimeManager, client: str, settings: Settings, where: str = MODEL_FIELD) -> None:
+    """Whether the model that the settings name is here and can hear. Errors: why not, naming the field ``where``."""
+    if settings.model is None:
+        return
+    try:
         await manager.capable(settings.model, Ability.TRANSCRIPTION, Visitor(client=client))
+    except (InvalidRequest, ModelNotFound) as error:
+        raise type(error)(error.message, param=where, code=error.code) from error

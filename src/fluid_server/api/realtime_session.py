@@ -21,6 +21,7 @@ from fluid_server.api.schemas.realtime_events import (
     new_id,
 )
 from fluid_server.api.schemas.realtime_session import (
+    MODEL_FIELD,
     Settings,
     session_body,
     session_body_as_before,
@@ -85,7 +86,7 @@ class Session:
         if self._appended and wanted.model != self.settings.model:
             raise InvalidRequest(
                 "The model of a session stays once sound has come. Open another session for another model.",
-                param="session.audio.input.transcription.model",
+                param=MODEL_FIELD,
             )
         return wanted
 
@@ -102,7 +103,7 @@ class Session:
             raise InvalidRequest(
                 "No model is set. Name one in 'session.audio.input.transcription.model' with a session.update, or in "
                 "the address: /v1/realtime?model=…",
-                param="session.audio.input.transcription.model",
+                param=MODEL_FIELD,
                 code="missing_required_parameter",
             )
         if isinstance(sent, Append):

@@ -68,6 +68,7 @@ def of_files(spec: ModelSpec) -> Json:
         "chat_template": spec.chat_template,
         "sampling": {name: value for name, value in asdict(spec.sampling).items() if value is not None},
         "languages": list(spec.languages),
+        "voices": list(spec.voices),
     }
 
 

@@ -65,6 +65,7 @@ class Server(uvicorn.Server):
             await asyncio.to_thread(withdraw, self._folder, self._announcement)
         config: ServerConfig = self._app.state.config
         state = self._app.state
+        state.incoming.end()
         await asyncio.gather(state.manager.drain(), state.sessions.close(config.shutdown_grace + CONNECTIONS_CLOSE))
         await super().shutdown(sockets)
         self.over = True

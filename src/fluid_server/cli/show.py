@@ -117,6 +117,7 @@ def _rows(facts: Json) -> Iterator[tuple[str, str]]:
     yield "Parameters", facts.get("parameters") or ""
     yield "Context", f"{facts['context_length']} tokens" if facts["context_length"] else ""
     yield "Languages", ", ".join(facts.get("languages", ()))
+    yield "Voices", ", ".join(facts.get("voices", ()))
     yield "Licence", facts.get("licence") or ""
     yield "Source", _source(facts["source"]) if facts.get("source") else ""
     yield "State", _state(facts)
@@ -141,7 +142,7 @@ def _state(facts: Json) -> str:
 
 
 def _memory(one: Json) -> str:
-    context = f" with a context of {one['context_length']} tokens" if one["context_length"] else ""
+    context = f" with a context of {one['context_length']} tokens" if one["kv_cache"] else ""
     parts = [("weights", one["weights"]), ("context", one["kv_cache"]), ("process", one["base"])]
     return (
         f"about {size(one['total'])}{context} ({', '.join(f'{name} {size(count)}' for name, count in parts if count)})"

@@ -309,7 +309,10 @@ def _translated(found: str) -> Generator[None]:
 
 
 def _too_long(max_seconds: float) -> TooLarge:
-    message = f"The sound is longer than the {max_seconds:g} seconds that are allowed; send it in parts."
+    message = (
+        f"The sound is longer than the {max_seconds:g} seconds that are allowed. Send it in parts, or start the server "
+        "with a larger --max-audio-seconds."
+    )
     return TooLarge(message, param="file", code="audio_too_long")
 
 

@@ -37,8 +37,10 @@ class Herald:
         self._metrics.load_seconds.labels(model).observe(slot.load_seconds)
         extra = {"model": model, "runtime": info.runtime, "device": info.device}
         logger.info("model ready in %.1f s", slot.load_seconds, extra=extra)
-        for note in (*slot.notes, *info.notes):
+        for note in slot.notes:  # of what did not load
             logger.warning("%s", note, extra=extra)
+        for note in info.notes:
+            logger.info("%s", note, extra=extra)
 
     def not_loaded(self, slot: Slot, error: FluidError) -> None:
         """A load has failed."""

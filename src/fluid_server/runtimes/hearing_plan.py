@@ -87,7 +87,10 @@ class Hears:
         )
         for refused, param, what in refusals:
             if refused:
-                raise UnsupportedField(f"This model cannot {what} on the engine that runs it here.", param=param)
+                advice = "Choose another one." if param == "model" else f"Leave '{param}' out, or choose another one."
+                raise UnsupportedField(
+                    f"This model cannot {what} on the engine that runs it here. {advice}", param=param
+                )
 
     def _check_language(self, language: str | None) -> None:
         if language is not None and self.languages and language not in self.languages:

@@ -103,7 +103,9 @@ class Transcription(Task):
             return
         if self._samples < SHORTEST:
             length = f"{self._samples * 1000 / SAMPLE_RATE:.0f} ms"
-            raise UnreadableAudio(f"The audio is {length} long: too short to hold speech.", param="file")
+            raise UnreadableAudio(
+                f"The audio is {length} long: too short to hold speech. Send more of it.", param="file"
+            )
         self._cut(self._utterances.finish())
         self._writer.end(self._samples / SAMPLE_RATE)
 

@@ -16,7 +16,8 @@ class Entry:
     """One backend: where its class is, which package it needs and who lists its devices, and what it can run.
 
     Any one of ``packages`` will do, the first that is installed is used; none are needed where it is empty.
-    ``remark`` names a function that says why a device which could be expected is not here, or None.
+    ``remark`` names a function that says why a device which could be expected is not here, or None. ``extra`` is the
+    extra of ours that brings the packages, where a plain installation does not.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Entry:
     formats: frozenset[Format]
     kinds: frozenset[Kind]
     remark: str | None = None
+    extra: str | None = None
 
 
 HERE = "fluid_server.runtimes."
@@ -58,6 +60,7 @@ RUNTIMES: Mapping[str, Entry] = {
             formats=frozenset({Format.QNN}),
             kinds=frozenset({Kind.TRANSCRIPTION}),
             remark=HERE + "qnn_sessions:remark",
+            extra="qnn",
         ),
         Entry(
             name="openvino-speech",

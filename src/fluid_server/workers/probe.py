@@ -89,9 +89,7 @@ def _look(entry: Entry) -> RuntimeReport:
         return RuntimeReport(True, devices=("CPU",))
     found = _installed(entry.packages)
     if found is None:
-        here = f"{platform.system()} {platform.machine()}"
-        package = entry.packages[-1]
-        return RuntimeReport(False, reason=f"{package} is not installed: it has no wheel for {here}, or was left out")
+        return RuntimeReport(False, reason=f"{entry.packages[-1]} is not installed: {_why_missing(entry)}")
     package, installed = found
     try:
         devices = load_target(entry.devices)()
@@ -99,6 +97,13 @@ def _look(entry: Entry) -> RuntimeReport:
     except (ImportError, OSError, RuntimeError, FluidError) as error:
         return RuntimeReport(False, installed, reason=_import_reason(package, error))
     return RuntimeReport(True, installed, tuple(devices), remark)
+
+
+def _why_missing(entry: Entry) -> str:
+    here = f"{platform.system()} {platform.machine()}"
+    if entry.extra:
+        return f"it comes with the extra '{entry.extra}' (uv sync --extra {entry.extra}), if it has a wheel for {here}"
+    return f"it has no wheel for {here}, or was left out"
 
 
 def _installed(packages: Iterable[str]) -> tuple[str, str] | None:

@@ -309,6 +309,15 @@ def test_a_language_that_the_model_does_not_know_is_refused_when_sound_comes(ser
     run(work())
 
 
+def test_a_model_of_an_update_that_is_not_here_is_named_where_it_stands(server: RunningServer) -> None:
+    async def work() -> None:
+        async with calling(server) as line:
+            error = (await line.update(transcription={"model": "nobody"})).error
+            assert (error.param, error.code) == ("session.audio.input.transcription.model", "model_not_found")
+
+    run(work())
+
+
 def test_a_client_that_leaves_in_the_middle_gives_its_place_back(server: RunningServer) -> None:
     async def work() -> None:
         async with calling(server) as line:

@@ -17,6 +17,7 @@ from fluid_server.errors import InvalidRequest, UnsupportedField
 from fluid_server.types import Chunking, ListenRequest
 
 T = TypeVar("T", bound=Strict)
+MODEL_FIELD = "session.audio.input.transcription.model"
 G711_RATE = 8_000
 HALF_A_SECOND = 1_000 // 2  # ms
 ENCODINGS = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma"}

@@ -43,6 +43,12 @@ async def realtime(
     await sessions.run(Talk(socket, Seat(manager, config, sessions, client, settings)))
 
 
+@router.get("", include_in_schema=False)
+async def realtime_without_a_socket() -> None:
+    """What HTTP finds at the address of the sessions."""
+    raise InvalidRequest("/v1/realtime is a WebSocket: connect to it with ws:// instead of http://, or with an SDK.")
+
+
 @router.post("/client_secrets", responses=REFUSALS)
 async def create_client_secret(
     body: ClientSecretBody, manager: Manager, secrets: AllSecrets, client: Client
@@ -61,7 +67,7 @@ async def create_transcription_session(
 ) -> TranscriptionSession:
     """The same in the shape of the API's beta."""
     settings = updated_as_before(Settings(), body.model_dump(exclude_unset=True), where="")
-    await check_model(manager, client, settings)
+    await check_model(manager, client, settings, "input_audio_transcription.model")
     secret = secrets.issue(settings, DEFAULT_SECONDS)
     session = session_body_as_before(settings, new_id("sess"))
     return TranscriptionSession(client_secret=SecretValue(value=secret.value, expires_at=secret.expires_at), **session)
