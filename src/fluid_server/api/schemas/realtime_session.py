@@ -145,7 +145,7 @@ def updated_as_before(settings: Settings, session: Any, where: str = "session") 
     fields = _object(session, where, Contract(honoured=frozenset(old), refused=refused))
     given = {old[name]: value for name, value in fields.items()}
     if (name := given.get("format")) is not None:
-        if name not in OLD_FORMATS:
+        if not isinstance(name, str) or name not in OLD_FORMATS:
             known = ", ".join(OLD_FORMATS)
             raise InvalidRequest(f"The format must be one of {known}.", param=_below(where, "input_audio_format"))
         given["format"] = {"type": OLD_FORMATS[name]}
