@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from fluid_server.api.errors import explain
 from fluid_server.api.schemas.fields import Contract, Refusal
+from fluid_server.api.schemas.hints import hint, hints
 from fluid_server.api.schemas.strict import Strict
 from fluid_server.content.language import language_code
 from fluid_server.errors import InvalidRequest, UnsupportedField
@@ -102,8 +103,8 @@ class Settings:
             encoding=ENCODINGS[self.format.type],
             rate=self.format.rate if self.format.type == "audio/pcm" else G711_RATE,
             language=asked.language,
-            prompt=asked.prompt or None,
-            keywords=tuple(asked.keywords or ()),
+            prompt=hint(asked.prompt),
+            keywords=hints(asked.keywords),
             turns=_chunking(self.turns) if self.turns else None,
         )
 
