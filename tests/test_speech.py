@@ -21,7 +21,8 @@ from openai.types.audio import TranscriptionVerbose
 
 from benchmarks.speech_files import FLAC, KINDS, OPUS, WAV, Kind, encoded
 from benchmarks.word_errors import aligned
-from fluid_server.content.sound import SAMPLE_RATE, decode
+from fluid_server.content.sound import SAMPLE_RATE
+from tests.decoded import decode
 from tests.front_door import AUDIO, WHISPER, error_of
 
 Samples = npt.NDArray[np.float32]

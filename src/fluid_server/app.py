@@ -51,7 +51,7 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-        # On Windows a file that a worker still reads cannot be deleted: what is left then goes with this folder.
+        # On Windows a file that is open cannot be deleted: what is left in spite of all tries goes with this folder.
         with tempfile.TemporaryDirectory(prefix="fluid-server-", ignore_cleanup_errors=True) as uploads:
             app.state.uploads = Path(uploads)
             async with _kept(config) as app.state.store:

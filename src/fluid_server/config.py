@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from pydantic_settings import (
 )
 
 from fluid_server.errors import ConfigError
+from fluid_server.machine import espeak_library
 
 ENV_PREFIX = "FLUID_"
 DEFAULT_FILE = Path("fluid.toml")
@@ -345,18 +345,8 @@ def worker_environment() -> dict[str, str]:
     """
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     environment.setdefault("OMP_WAIT_POLICY", "passive")
-    if espeak := _installed_espeak(environment):
+    if espeak := espeak_library(environment):
         environment.setdefault("MISAKI_ESPEAK_LIBRARY", str(espeak))
     if sys.platform == "win32":
         environment.setdefault("KMP_BLOCKTIME", "0")
     return environment
-
-
-def _installed_espeak(environment: Mapping[str, str]) -> Path | None:
-    """espeak-ng's library where its installers put it and no loader looks; None elsewhere."""
-    programs = Path(environment.get("PROGRAMFILES", "C:/Program Files"))
-    places = {
-        "win32": (programs / "eSpeak NG" / "libespeak-ng.dll",),
-        "darwin": (Path("/opt/homebrew/lib/libespeak-ng.dylib"), Path("/usr/local/lib/libespeak-ng.dylib")),
-    }
-    return next((place for place in places.get(sys.platform, ()) if place.is_file()), None)

@@ -1,9 +1,11 @@
-"""What this machine is: its architecture and that of this Python, which differ where one emulates the other."""
+"""What this machine is and has: its architecture and that of this Python, which emulation tells apart; espeak-ng."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 
 def process_architecture() -> str:
@@ -29,6 +31,16 @@ def normal_architecture(name: str) -> str:
         "x86": "x86",
     }
     return known.get(name.lower(), name.lower())
+
+
+def espeak_library(environment: Mapping[str, str]) -> Path | None:
+    """espeak-ng's library where its installers put it and no loader looks; None elsewhere."""
+    programs = Path(environment.get("PROGRAMFILES", "C:/Program Files"))
+    places = {
+        "win32": (programs / "eSpeak NG" / "libespeak-ng.dll",),
+        "darwin": (Path("/opt/homebrew/lib/libespeak-ng.dylib"), Path("/usr/local/lib/libespeak-ng.dylib")),
+    }
+    return next((place for place in places.get(sys.platform, ()) if place.is_file()), None)
 
 
 def _windows_build() -> str:

@@ -15,7 +15,7 @@ from openai.types.realtime import (
 from openai.types.realtime.realtime_transcription_session_audio_input_turn_detection import SemanticVad, ServerVad
 from pydantic import BaseModel, TypeAdapter
 
-from fluid_server.api.realtime_session import Session
+from fluid_server.api.realtime_session import MOST_UNANSWERED, Session
 from fluid_server.api.schemas.fields import Contract
 from fluid_server.api.schemas.realtime_events import APPEND, CLEAR, COMMIT, Append, ClientEvent, Event, Update
 from fluid_server.api.schemas.realtime_session import INPUT, SESSION, TRANSCRIPTION, TURNS, Settings, Transcription
@@ -168,6 +168,7 @@ def test_so_is_what_surrounds_it(body: Any, param: str) -> None:
     ("body", "param"),
     [
         ({"input_audio_format": "mp3"}, "session.input_audio_format"),
+        ({"input_audio_format": ["pcm16"]}, "session.input_audio_format"),
         ({"input_audio_noise_reduction": {"type": "far_field"}}, "session.input_audio_noise_reduction"),
         ({"input_audio_transcription": {"model": ""}}, "session.input_audio_transcription.model"),
         ({"turn_detection": {"type": "semantic_vad"}}, "session.turn_detection.type"),
@@ -213,6 +214,18 @@ def test_an_order_without_a_model_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
         session(Settings()).order(ClientEvent(type=COMMIT))
     assert refused.value.param == "session.audio.input.transcription.model"
+
+
+def test_orders_without_sound_wait_for_their_answers_before_more_may_come() -> None:
+    one = session()
+    for _ in range(MOST_UNANSWERED // 2):
+        one.order(ClientEvent(type=COMMIT))
+        one.order(ClientEvent(type=CLEAR))
+    with pytest.raises(InvalidRequest) as refused:
+        one.order(ClientEvent(type=COMMIT))
+    assert refused.value.param == "type"
+    told(one, NothingToTake(1, 0.0))
+    assert one.order(ClientEvent(type=COMMIT)) == EndTurn(MOST_UNANSWERED // 2 + 1)
 
 
 # --- turns -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -68,6 +69,29 @@ def test_a_form_is_read_however_it_is_cut_into_chunks(tmp_path: Path, size: int)
     assert (upload.file_name, upload.path.read_bytes()) == ("a.wav", SOUND)
     upload.close()
     upload.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_still_read_goes_as_soon_as_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where whoever reads a file keeps it from being deleted."""
+    upload, readers, unlink = received(tmp_path, [whole(sound())]), ["worker"], os.unlink
+
+    def only_what_is_not_read(*path: Any, **options: Any) -> None:
+        if readers:
+            raise PermissionError(13, "it is used by another process")
+        unlink(*path, **options)
+
+    async def leave() -> None:
+        upload.close()
+        assert upload.path.exists()
+        readers.clear()
+        async with asyncio.timeout(10):
+            while upload.path.exists():
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(os, "unlink", only_what_is_not_read)
+    monkeypatch.setattr(uploads, "LATER", 0.0)
+    asyncio.run(leave())
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.speech_corpus import RATE, Sentence, Spoken, stitched, trained_sentences
 from benchmarks.speech_files import FLAC, KINDS, Kind, encoded, resampled
-from fluid_server.content.sound import decode
+from tests.decoded import decode
 
 
 def spoken(seconds: float, rate: int = RATE) -> Spoken:

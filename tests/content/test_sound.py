@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from fluid_server.content import sound
-from fluid_server.content.sound import SAMPLE_RATE, Sound
+from fluid_server.content.sound import SAMPLE_RATE
 from fluid_server.errors import TooLarge, UnreadableAudio
+from tests.decoded import Sound, decode
 
 from .tones import Samples, encoded, silent_picture, sine, wav
 
@@ -33,7 +33,7 @@ KINDS = [
 
 def heard(data: bytes, max_seconds: float = 60) -> Sound:
     """The file, decoded."""
-    return sound.decode(io.BytesIO(data), max_seconds=max_seconds)
+    return decode(io.BytesIO(data), max_seconds=max_seconds)
 
 
 def refusal(data: bytes) -> UnreadableAudio:
@@ -107,9 +107,9 @@ def test_a_path_is_opened_and_a_file_is_left_open(tmp_path: Path) -> None:
     path = tmp_path / "speech.bin"
     path.write_bytes(wav(sine(440, 8000, 0.5), 8000))
     with path.open("rb") as file:
-        from_file = sound.decode(file, max_seconds=1)
+        from_file = decode(file, max_seconds=1)
         assert not file.closed
-    assert np.array_equal(sound.decode(path, max_seconds=1).samples, from_file.samples)
+    assert np.array_equal(decode(path, max_seconds=1).samples, from_file.samples)
 
 
 def test_as_long_as_allowed_passes_and_longer_does_not() -> None:
@@ -122,7 +122,7 @@ def test_as_long_as_allowed_passes_and_longer_does_not() -> None:
 def test_decoding_stops_at_the_limit() -> None:
     file = io.BytesIO(wav(sine(440, 48_000, 60), 48_000))
     with pytest.raises(TooLarge):
-        sound.decode(file, max_seconds=1)
+        decode(file, max_seconds=1)
     assert file.tell() < len(file.getvalue()) / 4
 
 
@@ -193,7 +193,7 @@ class Unnamed(io.BytesIO):
 
 
 def test_a_files_name_is_never_looked_at() -> None:
-    assert sound.decode(Unnamed(wav(sine(440, 8000, 1), 8000)), max_seconds=2).samples.any()
+    assert decode(Unnamed(wav(sine(440, 8000, 1), 8000)), max_seconds=2).samples.any()
 
 
 @pytest.fixture
@@ -216,9 +216,9 @@ def test_a_playlist_opens_no_other_file(playlists: Path, name: str) -> None:
     with av.open(str(path)) as container:  # FFmpeg left to itself follows it
         assert next(container.decode(audio=0)).samples
     with path.open("rb") as named, pytest.raises(UnreadableAudio):
-        sound.decode(named, max_seconds=10)
+        decode(named, max_seconds=10)
     with pytest.raises(UnreadableAudio):
-        sound.decode(path, max_seconds=10)
+        decode(path, max_seconds=10)
 
 
 def test_a_file_with_tags_that_are_not_utf_8_is_heard() -> None:
@@ -227,7 +227,7 @@ def test_a_file_with_tags_that_are_not_utf_8_is_heard() -> None:
     data += b"LIST" + (12 + len(title)).to_bytes(4, "little") + b"INFOINAM" + len(title).to_bytes(4, "little") + title
     data += b"data" + (3200).to_bytes(4, "little") + bytes(3200)
     data[4:8] = (len(data) - 8).to_bytes(4, "little")
-    assert sound.decode(io.BytesIO(bytes(data)), max_seconds=10).seconds == pytest.approx(0.1)
+    assert decode(io.BytesIO(bytes(data)), max_seconds=10).seconds == pytest.approx(0.1)
 
 
 def test_decoding_ends_when_nobody_waits_any_more() -> None:
@@ -239,4 +239,4 @@ def test_decoding_ends_when_nobody_waits_any_more() -> None:
         out.writeframes(bytes(2 * 16000 * 60))
     asked = iter([False, False, True])
     buffer.seek(0)
-    assert sound.decode(buffer, max_seconds=100, stopped=lambda: next(asked)).seconds < 1
+    assert decode(buffer, max_seconds=100, stopped=lambda: next(asked)).seconds < 1

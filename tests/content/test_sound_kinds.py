@@ -14,6 +14,7 @@ from av.audio import AudioStream
 from fluid_server.content import sound
 from fluid_server.content.sound import SAMPLE_RATE
 from fluid_server.errors import TooLarge
+from tests.decoded import decode
 
 from .tones import Samples, encoded, sine, wav
 
@@ -165,7 +166,7 @@ def test_blocks_are_the_sound_in_pieces_of_about_a_second() -> None:
         pieces = list(blocks)
     assert all(SAMPLE_RATE <= len(piece) < 2 * SAMPLE_RATE for piece in pieces[:-1])
     assert len(pieces) >= 5
-    assert np.array_equal(np.concatenate(pieces), sound.decode(io.BytesIO(data), max_seconds=60).samples)
+    assert np.array_equal(np.concatenate(pieces), decode(io.BytesIO(data), max_seconds=60).samples)
 
 
 def test_blocks_that_are_not_read_to_the_end_let_go_of_their_file(tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fluid_server.content import sound
+from tests.decoded import decode
 
 from .tones import Samples
 
@@ -26,7 +27,7 @@ CLICKS = 10.381  # from here on
 
 def five_voices() -> Samples:
     """The recording: 12.38 s."""
-    return sound.decode(FIXTURES / "five-voices.flac", max_seconds=60).samples
+    return decode(FIXTURES / "five-voices.flac", max_seconds=60).samples
 
 
 def probabilities() -> Samples:

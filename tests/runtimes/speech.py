@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fluid_server.content.sound import decode
+from tests.decoded import decode
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
 RATE = 16_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from fluid_server.errors import EngineFailed, FluidError
 from fluid_server.runtimes import llamacpp
 from fluid_server.runtimes.llamacpp import WAYS, LlamaCppRuntime
+from fluid_server.runtimes.llamacpp_native import devices
+from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.table import load_target
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
 from fluid_server.types import ChoiceEnd, RuntimeOptions, Sampling
@@ -109,3 +112,12 @@ def test_a_way_that_does_not_import_is_passed_over(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(llamacpp, "WAYS", (absent,))
     with pytest.raises(FluidError, match="no_such_module"):
         llamacpp.devices()
+
+
+def test_what_the_library_complains_of_is_heard_after_its_devices_were_asked_for() -> None:
+    assert "CPU" in devices()
+    gc.collect()
+    library = the_library()
+    library.complaints()
+    library.c.llama_model_load_from_file(b"no-such-file.gguf", library.c.llama_model_default_params())
+    assert "no-such-file" in library.complaints()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fluid_server.content.sound import decode
 from fluid_server.errors import EngineFailed, FluidError, UnsupportedField
 from fluid_server.runtimes.hearing_plan import Ask, Recognised
 from fluid_server.runtimes.qnn_whisper import QNNWhisperRuntime
@@ -23,6 +22,7 @@ from fluid_server.types import (
     TextPiece,
     TranscribeRequest,
 )
+from tests.decoded import decode
 from tests.runtimes.engines import SPECS, Numbers
 from tests.runtimes.speech import AUDIO, silence, spoken
 

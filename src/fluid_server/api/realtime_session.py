@@ -47,6 +47,7 @@ from fluid_server.types import (
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 BUFFER = "input_audio_buffer"
+MOST_UNANSWERED = 100  # orders that wait for the model: without sound between them nothing else bounds them
 
 
 @dataclass(slots=True)
@@ -108,6 +109,12 @@ class Session:
             )
         if isinstance(sent, Append):
             return self._append(sent)
+        if len(self._commits) + self._clears >= MOST_UNANSWERED:
+            raise InvalidRequest(
+                f"{MOST_UNANSWERED} events like {sent.type} have no answer yet. Wait for their answers, and read them.",
+                param="type",
+                code="too_many_unanswered",
+            )
         self._waiting = 0.0
         if sent.type == COMMIT:
             self._marks += 1

@@ -26,6 +26,7 @@ MAX_HEADER = 8 * 1024  # bytes of one header of a part: a file's name is in it
 MAX_HEADERS = 8  # of a part
 ENOUGH = 1024 * 1024  # bytes that are worth a write
 SHOWN = 80  # characters of a name that a client made up
+LATER, TRIES = 0.5, 120  # seconds between, and number of, tries to delete a file that somebody still reads
 
 
 class Upload:
@@ -38,9 +39,15 @@ class Upload:
         self.file_name: str | None = None
         """What the client calls the file; None where it sent none."""
 
-    def close(self) -> None:
-        """The file is not needed any more. A second time does nothing."""
+    def close(self, tries: int = TRIES) -> None:
+        """The file is not needed any more. A second time does nothing. Called on the event loop.
+
+        On Windows a file that is open cannot be deleted, and a worker that was told to stop reading it lets go of it a
+        moment later.
+        """
         self._folder.cleanup()
+        if tries and self.path.exists():
+            asyncio.get_running_loop().call_later(LATER, self.close, tries - 1)
 
 
 async def receive(request: Request, folder: Path, limit: ByteSize) -> Upload:

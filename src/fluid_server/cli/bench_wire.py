@@ -161,16 +161,15 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._exchange = exchange
         self._parser = httptools.HttpResponseParser(self)
-        self._over = asyncio.get_running_loop().create_future()
+        self._over = over = asyncio.get_running_loop().create_future()
         exchange.sent = self._heard = time.perf_counter()
         self._transport.write(self.address.head(path, len(data)) + data)
         try:
-            await self._answer(self._over)
-        except BaseException:
-            self.close()
-            raise
+            await self._answer(over)
         finally:
             exchange.over = time.perf_counter()
+            if not over.done():  # it was broken off: what still comes would be taken for the next answer
+                self.close()
 
     async def _answer(self, over: asyncio.Future[None]) -> None:
         while not over.done():

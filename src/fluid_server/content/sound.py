@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import chain, groupby, takewhile
 from os import SEEK_END
 from pathlib import Path
@@ -67,14 +66,6 @@ _ROUNDING = 1e-3  # seconds, of a sum over many frames
 _TAGS = (b"ID3", b"TAG", b"APE")  # stand between the parts of mp3 files that were joined
 
 av.logging.set_level(None)  # FFmpeg would write to stderr; what matters arrives as an exception
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sound:
-    """Mono samples at SAMPLE_RATE, float32 in [-1, 1], ``seconds`` long; none only where decoding was stopped."""
-
-    samples: Samples
-    seconds: float
 
 
 class Blocks(Iterator[Samples]):
@@ -127,16 +118,6 @@ def blocks(source: Path | BinaryIO, *, max_seconds: float, stopped: Callable[[],
     frame: once it says so, nothing more comes.
     """
     return Blocks(source, max_seconds, stopped)
-
-
-def decode(source: Path | BinaryIO, *, max_seconds: float, stopped: Callable[[], bool] = lambda: False) -> Sound:
-    """The same, whole. Once ``stopped`` says so, what was decoded up to there is returned."""
-    data = bytearray()  # grows in place, so the sound is never held twice
-    with blocks(source, max_seconds=max_seconds, stopped=stopped) as found:
-        for block in found:
-            data += block.tobytes()
-    samples = np.frombuffer(data, dtype=np.float32)
-    return Sound(samples, len(samples) / SAMPLE_RATE)
 
 
 def _open(file: BinaryIO) -> InputContainer:

@@ -216,12 +216,14 @@ class DownloadManager:
     async def _pull_new(self, order: Order, *, doubt: bool) -> Job:
         job, fresh = await in_thread(lambda: self._jobs.open(order))
         job.doubt |= doubt
+        admitted = False
         try:
             await self._admit(job, "started")
-        except BaseException:
-            self._jobs.drop(job)
-            await in_thread(job.discard if fresh else job.release)
-            raise
+            admitted = True
+        finally:
+            if not admitted:  # whatever the reason, a client that has left included
+                self._jobs.drop(job)
+                await in_thread(job.discard if fresh else job.release)
         return job
 
     async def _admit(self, job: Job, what: str) -> None:

@@ -58,13 +58,11 @@ def well_recognised(
         out = send if number == 0 else _nowhere
         one = _Try(out, stopped, Steady())
         again = replace(ask, temperature=temperature, seed=ask.seed + number)
-        found = recognise(samples, again, one.say, one.over)
-        tries.append(_at(temperature, found))
+        found = _at(temperature, recognise(samples, again, one.say, one.over))
+        tries.append(found)
         if stopped() or _good(found):
-            return _heard(tries)
-    tries.sort(key=lambda found: compression_ratio(found.text))
-    tries.append(tries[0])
-    return _heard(tries)
+            return _heard(found, tries)
+    return _heard(min(tries, key=lambda found: compression_ratio(found.text)), tries)
 
 
 def _temperatures(ask: Ask) -> Iterator[float]:
@@ -89,11 +87,10 @@ def _good(found: Recognised) -> bool:
     return _confidence(found) >= IMPROBABLE or _without_speech(found)
 
 
-def _heard(tries: list[Recognised]) -> Recognised:
-    """The last of them, with the tokens of all."""
-    last = tries[-1]
-    segments = () if _without_speech(last) and _confidence(last) < IMPROBABLE else last.segments
-    return replace(last, segments=segments, tokens=sum(found.tokens for found in tries))
+def _heard(chosen: Recognised, tries: list[Recognised]) -> Recognised:
+    """The chosen one of them, with the tokens of all."""
+    segments = () if _without_speech(chosen) and _confidence(chosen) < IMPROBABLE else chosen.segments
+    return replace(chosen, segments=segments, tokens=sum(found.tokens for found in tries))
 
 
 def _confidence(found: Recognised) -> float:

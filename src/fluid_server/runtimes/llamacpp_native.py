@@ -14,7 +14,7 @@ from fluid_server.runtimes.base import spare_threads
 from fluid_server.runtimes.llamacpp_native_batch import Batch
 from fluid_server.runtimes.llamacpp_native_cells import Pool, longest
 from fluid_server.runtimes.llamacpp_native_grammar import Grammars
-from fluid_server.runtimes.llamacpp_native_library import Library
+from fluid_server.runtimes.llamacpp_native_library import Library, the_library
 from fluid_server.runtimes.llamacpp_native_line import Line
 from fluid_server.runtimes.llamacpp_native_sampler import Sampler
 from fluid_server.runtimes.llamacpp_native_vocabulary import NativeVocabulary
@@ -33,7 +33,7 @@ class NativeDriver:
     """One model in one context, with a unified KV cache for all its sequences."""
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
-        self._library = Library()
+        self._library = the_library()
         self._model = _model(self._library, spec, options)
         self.engine = f"llama.cpp (llama-cpp-python {self._library.version})"
         self.parallel = options.parallel
@@ -229,4 +229,4 @@ def _context(library: Library, model: Any, options: RuntimeOptions, cells: int, 
 
 def devices() -> list[str]:
     """The devices that this build of llama.cpp can use."""
-    return ["CPU", *(["GPU"] if Library().c.llama_supports_gpu_offload() else [])]
+    return ["CPU", *(["GPU"] if the_library().c.llama_supports_gpu_offload() else [])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -24,6 +25,12 @@ POINTER, INT = ctypes.c_void_p, ctypes.c_int32
 WORST_LEVELS = (3, 4)  # of its log: warnings and errors
 CONTINUED = 5
 REMEMBERED = 50
+
+
+@cache
+def the_library() -> Library:
+    """The one of this process: it logs to one listener, which must be there as long as anything may be logged."""
+    return Library()
 
 
 class Library:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -139,12 +139,11 @@ class Database:
         """Open it; make or bring up to date its tables. Errors: StoreFailed."""
         with translated():
             self._engine = _engine(url)
-        try:
+        with ExitStack() as opening:
+            opening.callback(self.close)
             with translated():
                 self._bring_up_to_date()
-        except BaseException:
-            self.close()
-            raise
+            opening.pop_all()
 
     @contextmanager
     def transaction(self, now: int, ttl: int, *, writes: bool) -> Generator[Transaction, None, None]:

@@ -224,6 +224,7 @@ def _message(kind: str, **fields: Any) -> str:
         ("[1]", None, None),
         (b"\x00\x01", None, None),
         ("{}", "type", None),
+        ('{"type": ["x"]}', "type", None),
         (_message("nonsense"), "type", "mine"),
         (_message("response.create"), "type", "mine"),
         (_message("conversation.item.create", item={}), "type", "mine"),

@@ -75,7 +75,7 @@ class Received:
     def read(self) -> ClientEvent:
         """The event in its own shape. Errors: InvalidRequest, UnsupportedField."""
         kind = self.fields.get("type")
-        if kind in OTHERS:
+        if isinstance(kind, str) and kind in OTHERS:
             raise UnsupportedField(
                 f"'{kind}' is not supported: a session here only writes down speech, and answers nothing.",
                 param="type",

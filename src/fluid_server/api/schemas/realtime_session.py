@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from fluid_server.api.errors import explain
 from fluid_server.api.schemas.fields import Contract, Refusal
+from fluid_server.api.schemas.hints import hint, hints
 from fluid_server.api.schemas.strict import Strict
 from fluid_server.content.language import language_code
 from fluid_server.errors import InvalidRequest, UnsupportedField
@@ -103,8 +104,8 @@ class Settings:
             encoding=ENCODINGS[self.format.type],
             rate=self.format.rate if self.format.type == "audio/pcm" else G711_RATE,
             language=asked.language,
-            prompt=asked.prompt or None,
-            keywords=tuple(asked.keywords or ()),
+            prompt=hint(asked.prompt),
+            keywords=hints(asked.keywords),
             turns=_chunking(self.turns) if self.turns else None,
         )
 
@@ -146,7 +147,7 @@ def updated_as_before(settings: Settings, session: Any, where: str = "session") 
     fields = _object(session, where, Contract(honoured=frozenset(old), refused=refused))
     given = {old[name]: value for name, value in fields.items()}
     if (name := given.get("format")) is not None:
-        if name not in OLD_FORMATS:
+        if not isinstance(name, str) or name not in OLD_FORMATS:
             known = ", ".join(OLD_FORMATS)
             raise InvalidRequest(f"The format must be one of {known}.", param=_below(where, "input_audio_format"))
         given["format"] = {"type": OLD_FORMATS[name]}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from fluid_server.api.errors import explain
 from fluid_server.api.schemas.fields import TRANSCRIPTION, TRANSLATION, Contract
+from fluid_server.api.schemas.hints import hint, hints
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.content.language import language_code
 from fluid_server.errors import InvalidRequest, UnsupportedField
@@ -54,7 +55,7 @@ def _strategy(value: Any) -> Any:
     if isinstance(value, str):
         try:
             value = json.loads(value) if value.lstrip().startswith("{") else value
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("it is not valid JSON") from None
     if value == "auto":
         return None
@@ -95,7 +96,7 @@ class AudioForm(BaseModel):
         return TranscribeRequest(
             audio=audio,
             language=language_code(self.language),
-            prompt=self.prompt,
+            prompt=hint(self.prompt),
             temperature=self.temperature,
             task="translate",
             max_seconds=max_seconds,
@@ -134,8 +135,8 @@ class TranscriptionForm(AudioForm):
         return TranscribeRequest(
             audio=audio,
             language=self._spoken(),
-            prompt=self.prompt,
-            keywords=tuple(self.keywords),
+            prompt=hint(self.prompt),
+            keywords=hints(self.keywords),
             temperature=self.temperature,
             words="word" in self.granularities,
             logprobs=bool(self.include),
