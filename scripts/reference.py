@@ -75,6 +75,7 @@ FURTHER_CODES = {
     "store_unreachable": "The database's server does not answer, or does not let this one in",
     "store_unusable": "The database file cannot be opened or written",
     "template_error": "The model's chat template does not take these messages",
+    "too_many_unanswered": "Too many commits and clears of a realtime session have no answer yet",
     "unknown_parameter": "There is no field `param`",
     "warming_up": "Models are still being warmed up: only `/ready` says this",
 }
