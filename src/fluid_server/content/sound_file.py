@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from av.audio import AudioFrame, AudioStream
 
+from fluid_server.errors import EngineFailed
+
 SAMPLE_RATE = 24_000
 Samples = npt.NDArray[np.float32]
 
@@ -99,7 +101,7 @@ class _Encoded(SoundFile):
         frame = _frame(samples, SAMPLE_RATE)
         frame.pts = self._written
         self._written += len(samples)
-        self._container.mux(self._stream.encode(frame))
+        self._mux(frame)
         return self._sink.take()
 
     def end(self) -> bytes:
@@ -107,8 +109,15 @@ class _Encoded(SoundFile):
             return b""
         self._ended = True
         with self._container:
-            self._container.mux(self._stream.encode(None))
+            self._mux(None)
         return self._sink.take()
+
+    def _mux(self, frame: AudioFrame | None) -> None:
+        """Errors: EngineFailed, of this file alone."""
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except av.FFmpegError as error:
+            raise EngineFailed("The sound could not be written in this format: choose another.") from error
 
 
 class _Sink:

@@ -90,7 +90,8 @@ def draw(scores: FloatArray, temperature: float, chance: np.random.Generator) ->
     else:
         warm = log_probabilities(np.divide(scores, temperature, dtype=np.float32))
         cumulated = np.exp(warm, dtype=np.float64).cumsum()
-        token = int(np.searchsorted(cumulated, chance.random() * cumulated[-1], side="right"))
+        place = int(np.searchsorted(cumulated, chance.random() * cumulated[-1], side="right"))
+        token = min(place, len(scores) - 1)  # the product may round up to the sum of all
     return Drawn(token, float(logprobs[token]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,8 @@ def _compiled_once(runtime: Any, graph: Path, options: RuntimeOptions, failures:
         try:
             return _on_npu(runtime, kept, options, {})
         except failures:  # written by a crash, or by a driver that has gone: make it anew
-            kept.unlink()
+            with suppress(PermissionError):  # on Windows another worker may hold it
+                kept.unlink()
     options.cache_dir.mkdir(parents=True, exist_ok=True)
     entries = {
         "ep.context_enable": "1",
