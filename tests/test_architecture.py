@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,15 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
 
 
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """The source, to be read and not to be changed."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def imports(file: Path, *, top_level_only: bool = False) -> Iterator[str]:
     """The modules that a file imports, as written."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = tree_of(file)
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -144,7 +151,7 @@ def test_resources_of_the_api_do_not_know_each_other() -> None:
 
 
 def routes(file: Path) -> Iterator[ast.AsyncFunctionDef | ast.FunctionDef]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
             names = {ast.unparse(decorator).split(".")[0] for decorator in node.decorator_list}
             if "router" in names:
@@ -185,6 +192,7 @@ def test_only_the_store_s_own_module_and_its_migrations_import_the_database_libr
     assert "sqlalchemy" not in outside(PACKAGE / "store" / "schema.py")
 
 
+@cache
 def code_of(file: Path) -> str:
     """The source without docstrings and comments."""
     return ast.unparse(_without_docstrings(ast.parse(file.read_text(encoding="utf-8"))))
@@ -217,7 +225,7 @@ def test_only_the_error_table_knows_status_codes_of_failures() -> None:
 def test_broad_excepts_are_few() -> None:
     count = 0
     for file in MODULES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "BaseException"
                 count += caught == "Exception"
@@ -231,7 +239,7 @@ def test_no_drawer_of_everything() -> None:
 
 def test_every_folder_says_in_one_sentence_what_it_answers() -> None:
     for file in PACKAGE.rglob("__init__.py"):
-        docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        docstring = ast.get_docstring(tree_of(file))
         assert docstring, name_of(file)
 
 

@@ -27,6 +27,7 @@ from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.slot import Slot, State
 from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, GenerateRequest, Message, TextPiece
+from fluid_server.workers.probe import Report, probe
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 GGUF = MODELS / "llm" / "fluid-tiny-gguf"
@@ -36,6 +37,16 @@ LONG = GenerateRequest(messages=ENDLESS.messages, ignore_eos=True, max_tokens=50
 HELLO = GenerateRequest(messages=(Message(role="user", content="hello"),))
 
 
+_seen: list[Report] = []
+
+
+async def look() -> Report:
+    """What the first manager's own look has found: each takes a process that imports every engine."""
+    if not _seen:
+        _seen.append(await probe())
+    return _seen[0]
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, TIMEOUT))
 
@@ -43,7 +54,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @asynccontextmanager
 async def manager(folder: Path, **settings: Any) -> AsyncGenerator[RuntimeManager, None]:
     config = load_config({"model_path": folder, "echo": True, "warm_up": False, "shutdown_grace": 0, **settings})
-    made = RuntimeManager(config)
+    made = RuntimeManager(config, look=look)
     await made.start()
     try:
         yield made
