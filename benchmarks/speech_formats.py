@@ -1,6 +1,6 @@
 """Word error rates of the same speech in every kind of sound file, at five rates, mono and stereo, through the server.
 
-uv run --with soundfile benchmarks/speech_formats.py [--sentences 60] [--model NAME] [--json FILE]
+uv run --with soundfile benchmarks/speech_formats.py [--sentences 60] [--rate 8000 …] [--model NAME] [--json FILE]
 
 Half of the sentences are said by voices that the model was trained on, half by others (see speech_corpus.py). Each is
 made once at the rate its program speaks at; every file comes from that, through a sharp filter. The measure is the
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -61,25 +61,25 @@ def cell(spoken: list[Spoken], got: list[str], reference: list[str], kind: Kind,
     return Cell(kind.name, rate, channels, round(score.rate, 2), score.exact, other)
 
 
-def measured(listener: Listener, spoken: list[Spoken]) -> Iterator[Cell]:
+def measured(listener: Listener, spoken: list[Spoken], rates: Sequence[int]) -> Iterator[Cell]:
     """The clean wav first, then all others."""
     reference = all_heard(listener, spoken, WAV, RATE, 1)
     yield cell(spoken, reference, reference, WAV, RATE, 1)
     for kind in KINDS:
-        for rate in RATES:
+        for rate in rates:
             for channels in (1, 2):
                 if kind.can(channels):
                     got = all_heard(listener, spoken, kind, rate, channels)
                     yield cell(spoken, got, reference, kind, rate, channels)
 
 
-def table(cells: list[Cell]) -> str:
+def table(cells: list[Cell], rates: Sequence[int]) -> str:
     """Markdown: word error rates in percent, mono / stereo."""
     found = {(one.kind, one.rate, one.channels): f"{one.word_error_rate:.1f}" for one in cells}
-    heads = [f"{rate / 1000:g} kHz" for rate in RATES]
-    lines = [f"| file | {' | '.join(heads)} |", "|---" * (len(RATES) + 1) + "|"]
+    heads = [f"{rate / 1000:g} kHz" for rate in rates]
+    lines = [f"| file | {' | '.join(heads)} |", "|---" * (len(rates) + 1) + "|"]
     for kind in KINDS:
-        row = [f"{found.get((kind.name, r, 1), '-')} / {found.get((kind.name, r, 2), '-')}" for r in RATES]
+        row = [f"{found.get((kind.name, r, 1), '-')} / {found.get((kind.name, r, 2), '-')}" for r in rates]
         lines.append(f"| {kind.name} | {' | '.join(row)} |")
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def table(cells: list[Cell]) -> str:
 def summary(reference: Cell, cells: list[Cell], sentences: int) -> str:
     """How far the files are from the clean wav, at each rate."""
     lines = [f"clean wav: {reference.word_error_rate:.2f} %, {reference.exact} of {sentences} sentences exact"]
-    for rate in RATES:
+    for rate in sorted({one.rate for one in cells}):
         apart = {one: one.word_error_rate - reference.word_error_rate for one in cells if one.rate == rate}
         far = [f"{one.kind} x{one.channels} {points:+.1f}" for one, points in apart.items() if points > LIMIT]
         mean = sum(apart.values()) / len(apart)
@@ -104,19 +104,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=60, help="how many (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="of sentences and voices (default: 1)")
+    parser.add_argument("--rate", type=int, action="append", help="only this one (default: all five)")
     parser.add_argument("--model", default=MODEL, help="the model (default: the demo model)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     if lacking := missing():
         parser.error(f"install {', '.join(lacking)} first")
-    half = options.sentences // 2
+    rates, half = options.rate or RATES, options.sentences // 2
     spoken = corpus(options.sentences - half, seed=options.seed) + corpus(half, seed=options.seed + 1, new=True)
     server = Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
     try:
-        reference, *cells = measured(Listener(server.url, options.model), spoken)
+        reference, *cells = measured(Listener(server.url, options.model), spoken, rates)
     finally:
         server.stop()
-    print(table(cells), summary(reference, cells, options.sentences), sep="\n\n")
+    print(table(cells, rates), summary(reference, cells, options.sentences), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps([one._asdict() for one in (reference, *cells)], indent=1), encoding="utf-8")
 
