@@ -73,7 +73,7 @@ def test_the_language_that_was_heard_is_told(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(("form", "media"), [("srt", "application/x-subrip"), ("vtt", "text/vtt")])
 @pytest.mark.parametrize(
-    ("path", "name", "text"), [(TRANSCRIPTIONS, LIGHT, LIGHT_TEXT), (TRANSLATIONS, FRENCH, "Hello world.")]
+    ("path", "name", "text"), [(TRANSCRIPTIONS, LIGHT, LIGHT_TEXT), (TRANSLATIONS, FRENCH, ENGLISH_TEXT)]
 )
 def test_subtitles(http: httpx.Client, path: str, name: str, text: str, form: str, media: str) -> None:
     answer = posted(http, path, name=name, response_format=form).raise_for_status()
