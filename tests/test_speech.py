@@ -57,9 +57,13 @@ CLIPS = [Clip(**row) for row in json.loads((FOLDER / "sentences.json").read_text
 ENGLISH = [clip for clip in CLIPS if clip.language == "en"]
 FRENCH = [clip for clip in CLIPS if clip.language == "fr"]
 SAMPLE = next(clip for clip in ENGLISH if "capital" in clip.text)
-# The band above 4 kHz, which 8 kHz do not hold, is part of what the demo model listens to: see benchmarks/README.md.
-RATES = (16_000, 22_050, 44_100, 48_000)
-FILES = [(kind, RATES[number % len(RATES)], 1 + number % 2) for number, kind in enumerate(KINDS)]
+RATES = (8_000, 16_000, 22_050, 44_100, 48_000)
+# Each kind at 8 kHz, the hardest rate, and at another one.
+FILES = [
+    (kind, rate, 1 + (number + place) % 2)
+    for number, kind in enumerate(KINDS)
+    for place, rate in enumerate((RATES[0], RATES[1 + number % 4]))
+]
 
 
 def heard(client: openai.OpenAI, data: bytes, suffix: str = "wav", **fields: Any) -> str:
@@ -102,11 +106,6 @@ def test_every_kind_of_file_is_heard_as_the_clean_wav_is(
         channels = 2
     data = encoded(SAMPLE.samples(), SAMPLE_RATE, kind, channels, file_rate=rate)
     assert heard(client, data, kind.suffix) == SAMPLE.text
-
-
-def test_a_telephones_band_is_enough_for_a_plain_sentence(client: openai.OpenAI) -> None:
-    data = encoded(SAMPLE.samples(), SAMPLE_RATE, WAV, file_rate=8_000)
-    assert heard(client, data) == SAMPLE.text
 
 
 @pytest.mark.parametrize("kind", [FLAC, OPUS], ids=lambda kind: kind.name)

@@ -50,7 +50,7 @@ def load_model(source: Path, tokenizer: WhisperTokenizer) -> WhisperForCondition
         return WhisperForConditionalGeneration.from_pretrained(source)
     ends = tokenizer.convert_tokens_to_ids(END), tokenizer.convert_tokens_to_ids(START)
     model = WhisperForConditionalGeneration(whisper_config(len(tokenizer), *ends))
-    model.load_state_dict(torch.load(source, weights_only=True)["model"])
+    model.load_state_dict(torch.load(source, weights_only=True, map_location="cpu")["model"])
     return model.eval()
 
 

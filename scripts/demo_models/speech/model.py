@@ -49,8 +49,18 @@ def whisper_config(vocabulary: int, end: int, start: int) -> WhisperConfig:
 
 def log_mel(samples: Tensor) -> Tensor:
     """Whisper's features, (batch, bands, frames), of samples (batch, time) between -1 and 1."""
-    spectrum = torch.stft(samples, 400, 160, window=_WINDOW, return_complex=True)[..., :-1].abs() ** 2
-    mel = (spectrum.transpose(-1, -2) @ _MEL).transpose(-1, -2)
+    return mel_of_power(windowed_power(samples))
+
+
+def windowed_power(samples: Tensor) -> Tensor:
+    """(batch, frequencies, frames) of samples (batch, time)."""
+    window = _WINDOW.to(samples.device)
+    return torch.stft(samples, 400, 160, window=window, return_complex=True)[..., :-1].abs() ** 2
+
+
+def mel_of_power(power: Tensor) -> Tensor:
+    """Whisper's features of such a spectrum."""
+    mel = (power.transpose(-1, -2) @ _MEL.to(power.device)).transpose(-1, -2)
     logarithm = torch.clamp(mel, min=1e-10).log10()
     floor = logarithm.amax(dim=(-1, -2), keepdim=True) - 8.0
     return (torch.maximum(logarithm, floor) + 4) / 4

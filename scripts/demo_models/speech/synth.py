@@ -13,6 +13,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -99,17 +100,20 @@ def trimmed(samples: np.ndarray) -> np.ndarray:
     return samples[loud.argmax() : len(loud) - loud[::-1].argmax()]
 
 
-def speak(rng: Random, text: str, language: str) -> tuple[str, np.ndarray]:
-    """The voice and its 16-bit samples; none when nothing was to be heard."""
+def voiced(rng: Random, text: str, language: str) -> tuple[str, list[str]]:
+    """A voice, and the command that makes it say this."""
     if language == "en" and rng.random() < 0.3:
-        voice, command = flite(rng, text)
-    else:
-        voice, command = espeak(rng, text, language)
-    spoken = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    samples = trimmed(decoded(spoken.stdout))
+        return flite(rng, text)
+    return espeak(rng, text, language)
+
+
+def spoken(command: list[str]) -> np.ndarray:
+    """16-bit samples; none when nothing was to be heard."""
+    said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    samples = trimmed(decoded(said.stdout))
     if len(samples):
         samples = np.clip(samples / np.abs(samples).max() * LOUDEST, -32768, 32767)
-    return voice, samples.astype("<i2")
+    return samples.astype("<i2")
 
 
 def sentences(rng: Random, in_english: int, in_french: int) -> Iterator[tuple[str, str, str]]:
@@ -121,12 +125,13 @@ def sentences(rng: Random, in_english: int, in_french: int) -> Iterator[tuple[st
         yield *french(rng), "fr"
 
 
-def synthesize(name: Path, rng: Random, in_english: int, in_french: int) -> list[Clip]:
+def synthesize(name: Path, rng: Random, in_english: int, in_french: int, processes: int) -> list[Clip]:
+    drawn = [(*said, *voiced(rng, said[0], said[2])) for said in sentences(rng, in_english, in_french)]
     clips: list[Clip] = []
     offset, started = 0, time.monotonic()
-    with name.with_suffix(".pcm").open("wb") as file:
-        for i, (text, translation, language) in enumerate(sentences(rng, in_english, in_french)):
-            voice, samples = speak(rng, text, language)
+    with name.with_suffix(".pcm").open("wb") as file, ProcessPoolExecutor(processes) as pool:
+        said = pool.map(spoken, [command for *_, command in drawn], chunksize=50)
+        for i, ((text, translation, language, voice, _), samples) in enumerate(zip(drawn, said, strict=True)):
             if 0 < len(samples) <= RATE * LONGEST:
                 file.write(samples.tobytes())
                 clips.append(Clip(offset, len(samples), text, translation, language, voice))
@@ -151,9 +156,10 @@ def main() -> None:
     parser.add_argument("--french", type=int, default=6000, help="sentences (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="of sentences and voices (default: %(default)s)")
     parser.add_argument("--folder", type=Path, default=folder, help="where it goes (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, help="voices at once (default: %(default)s)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    clips = synthesize(args.folder / args.name, Random(args.seed), args.english, args.french)
+    clips = synthesize(args.folder / args.name, Random(args.seed), args.english, args.french, args.processes)
     hours = sum(clip.length for clip in clips) / RATE / 3600
     print(f"{len(clips)} clips, {hours:.2f} hours")
 

@@ -160,7 +160,7 @@ def ctc_loss(scores: Tensor, letters: list[list[int]]) -> Tensor:
     log_probabilities = scores.float().log_softmax(-1).transpose(0, 1)
     frames = torch.full((len(letters),), log_probabilities.shape[0])
     lengths = torch.tensor([len(row) for row in letters])
-    targets = torch.tensor(list(itertools.chain.from_iterable(letters)), dtype=torch.long)
+    targets = torch.tensor(list(itertools.chain.from_iterable(letters)), dtype=torch.long, device=scores.device)
     return F.ctc_loss(log_probabilities, targets, frames, lengths, zero_infinity=True)
 
 

@@ -72,14 +72,16 @@ def test_the_language_that_was_heard_is_told(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(("form", "media"), [("srt", "application/x-subrip"), ("vtt", "text/vtt")])
-@pytest.mark.parametrize("path", [TRANSCRIPTIONS, TRANSLATIONS])
-def test_subtitles(http: httpx.Client, path: str, form: str, media: str) -> None:
-    answer = posted(http, path, response_format=form).raise_for_status()
+@pytest.mark.parametrize(
+    ("path", "name", "text"), [(TRANSCRIPTIONS, LIGHT, LIGHT_TEXT), (TRANSLATIONS, FRENCH, ENGLISH_TEXT)]
+)
+def test_subtitles(http: httpx.Client, path: str, name: str, text: str, form: str, media: str) -> None:
+    answer = posted(http, path, name=name, response_format=form).raise_for_status()
     assert answer.headers["content-type"] == f"{media}; charset=utf-8"
     (cue,) = CUE.finditer(answer.text)
     start, end = (float(time.replace(",", ".")) for time in cue.groups())
     assert 0 <= start < 1.0 < end < 2.7
-    assert answer.text.splitlines()[-1] == LIGHT_TEXT
+    assert answer.text.splitlines()[-1] == text
     assert answer.text.startswith({"srt": "1\n", "vtt": "WEBVTT\n\n"}[form])
 
 
