@@ -219,6 +219,20 @@ def test_loading_that_takes_too_long_is_given_up_and_its_process_killed() -> Non
     run(work())
 
 
+def test_who_is_cancelled_while_the_process_starts_leaves_none_behind() -> None:
+    async def work() -> None:
+        before = {child.pid for child in psutil.Process().children()}
+        starting = asyncio.ensure_future(
+            WorkerHandle("test", lambda handle: None).start(Load("echo", echo_spec(), RuntimeOptions()), TIMEOUT)
+        )
+        await asyncio.sleep(0)
+        starting.cancel()
+        assert isinstance((await asyncio.gather(starting, return_exceptions=True))[0], asyncio.CancelledError)
+        assert {child.pid for child in psutil.Process().children()} == before
+
+    run(work())
+
+
 def test_a_worker_that_never_gets_its_first_message_in_order_dies_with_words() -> None:
     out_of_order: Any = Submit(1, hello())
 

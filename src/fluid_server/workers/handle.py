@@ -89,7 +89,7 @@ class WorkerHandle:
     async def start(self, load: Load, timeout: float) -> ModelInfo:
         """Start the process and load the model. Errors: why it did not load; a timeout is ModelFailed."""
         try:
-            self._process = await asyncio.to_thread(_spawn)
+            self._process = await _spawned()
         except OSError as error:
             raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
         for target in (self._read, self._write, self._log):
@@ -298,6 +298,21 @@ class WorkerHandle:
             f"The process of model '{self.model}' ended in the middle of the request "
             f"({describe_exit(self.exit_code)}). Send it again: the model is started anew."
         )
+
+
+async def _spawned() -> subprocess.Popen[bytes]:
+    """A worker's process. Who is cancelled meanwhile leaves none behind. Errors: OSError."""
+    spawning = asyncio.ensure_future(asyncio.to_thread(_spawn))
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:  # it starts all the same, and nobody else knows of it
+        await asyncio.to_thread(_discard, await spawning)
+        raise
+
+
+def _discard(process: subprocess.Popen[bytes]) -> None:
+    with process:
+        process.kill()
 
 
 def _spawn() -> subprocess.Popen[bytes]:
