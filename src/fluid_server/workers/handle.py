@@ -37,6 +37,7 @@ from fluid_server.workers.ticket import LAST, Ticket
 logger = logging.getLogger(__name__)
 REMEMBERED_LINES = 20
 WAIT_AFTER_KILL = 2.0
+WAIT_FOR_LAST_WORDS = 0.5  # its stderr ends with it, unless a process of its own still holds it
 CANCEL_PATIENCE = 60.0  # seconds in which a worker must have confirmed a cancel; it takes milliseconds if it lives
 GARBLED = (EOFError, OSError, ValueError, pickle.UnpicklingError, MemoryError, ImportError, AttributeError)
 
@@ -75,6 +76,10 @@ class WorkerHandle:
         self._loaded: asyncio.Future[ModelInfo] = self._loop.create_future()
         self._failure: FluidError | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_thread = self._thread(self._log)
+
+    def _thread(self, target: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=target, name=f"{target.__name__}-{self.model}", daemon=True)
 
     @property
     def pid(self) -> int | None:
@@ -92,8 +97,8 @@ class WorkerHandle:
             self._process = await _spawned()
         except OSError as error:
             raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
-        for target in (self._read, self._write, self._log):
-            threading.Thread(target=target, name=f"{target.__name__}-{self.model}", daemon=True).start()
+        for thread in (self._log_thread, self._thread(self._read), self._thread(self._write)):
+            thread.start()
         self._send(load)
         try:
             async with asyncio.timeout(timeout):
@@ -199,6 +204,7 @@ class WorkerHandle:
                 process.kill()
                 code = process.wait()
         self._outbox.put(None)
+        self._log_thread.join(WAIT_FOR_LAST_WORDS)  # why it ended is told with its end
         self._tell(self._gone, code)
 
     def _write(self) -> None:
