@@ -28,7 +28,7 @@ ENGINES = {
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},
-    {"errors", "types", "log", "metrics", "machine"},
+    {"errors", "types", "log", "log_file", "metrics", "machine", "spelling"},
     {"config"},
     {"catalog", "content", "store"},
     {"runtimes"},

@@ -105,6 +105,28 @@ def test_models_lie_beside_us_or_with_the_user(tmp_path: Path) -> None:
     assert load_config().cache_path == (tmp_path / "models" / "cache").resolve()
 
 
+def test_a_data_folder_holds_all_that_is_written(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    config = load_config({"data_dir": Path("data")})
+    data = tmp_path / "data"
+    assert config.data_dir == data
+    assert (config.model_path, config.cache_path) == (data / "models", data / "cache")
+    assert config.database == f"sqlite:///{(data / 'fluid.db').as_posix()}"
+    assert config.meeting_places == (data, data / "models")
+
+
+def test_models_may_lie_apart_from_the_data_folder(tmp_path: Path) -> None:
+    config = load_config({"data_dir": tmp_path / "data", "model_path": tmp_path / "models"})
+    assert config.model_path == tmp_path / "models"
+    assert config.cache_path == tmp_path / "data" / "cache"  # the models may be write-protected
+
+
+def test_an_empty_data_folder_or_log_file_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUID_DATA_DIR", "")
+    monkeypatch.setenv("FLUID_LOG_FILE", "")
+    assert (load_config().data_dir, load_config().log_file) == (None, None)
+
+
 # --- what is refused -----------------------------------------------------------------------------------------
 
 
@@ -121,6 +143,8 @@ def test_models_lie_beside_us_or_with_the_user(tmp_path: Path) -> None:
         ("parallel", 1000),
         ("context_length", 1),
         ("log_level", "loud"),
+        ("log_file_size", "1kB"),
+        ("log_file_count", 0),
         ("warm_up", "perhaps"),
     ],
 )

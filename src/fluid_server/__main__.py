@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
-INTERRUPTED = 130
+INTERRUPTED, PACKAGE_MISSING = 130, 14  # see cli/exit_codes.py, which is not there where a package is missing early
 
 
 def main() -> int:
-    """Run what was typed. Ctrl-C ends it without a word also where nothing else looks after that: during imports."""
+    """Run what was typed. Ctrl-C ends it without a word also where nothing else looks after that: during imports.
+
+    A package that is not there or damaged is told in a line, wherever it is missed.
+    """
+    _fill_streams()
     try:
         return _run()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except ImportError as error:
+        print(
+            f"fluid-server: A package cannot be imported: {error}. The installation is damaged or not complete: "
+            "install Fluid Server again.",
+            file=sys.stderr,
+        )
+        return PACKAGE_MISSING
+
+
+def _fill_streams() -> None:
+    """A windowed program, or one whose parent has closed them, has no standard streams. What is written then goes
+    nowhere: without this it would fail, or land in whatever file takes their number next."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _run() -> int:

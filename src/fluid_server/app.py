@@ -35,6 +35,7 @@ from fluid_server.api.v1 import (
     tokens,
 )
 from fluid_server.config import ServerConfig, load_config
+from fluid_server.log_file import opened
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.store.store import Store
 
@@ -46,7 +47,8 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     """The application; without a configuration, that of the environment (which ``--reload`` uses)."""
     if config is None:
         config = load_config()
-        log.set_up(config.log_level, config.log_format)
+        file = opened(config.log_file, config.log_file_size, config.log_file_count)
+        log.set_up(config.log_level, config.log_format, file=file)
     manager = RuntimeManager(config)
 
     @asynccontextmanager

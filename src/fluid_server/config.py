@@ -6,10 +6,9 @@ The only module that reads the environment.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
-import re
 import sys
+import tempfile
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,15 +25,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fluid_server import spelling
 from fluid_server.errors import ConfigError
 from fluid_server.machine import espeak_library
 
 ENV_PREFIX = "FLUID_"
 DEFAULT_FILE = Path("fluid.toml")
 SHARED_URL = "DATABASE_URL"  # the name by which many programs and hosts know it
-DATABASES = ("sqlite://", "postgresql://", "postgres://", "postgresql+psycopg://")
 SECRETS = {"api_key", "database_url"}
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class ServerConfig(BaseSettings):
@@ -47,9 +45,12 @@ class ServerConfig(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; a public one needs an API key")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data_dir: Path | None = Field(
+        None, description="folder for all that is written: models, conversations, caches (default: the user's)"
+    )
     model_path: Path = Field(
-        default_factory=lambda: default_model_path(),  # noqa: PLW0108 - defined below
-        description="folder of the models (default: ./models where it exists, else the user's data folder)",
+        default_factory=lambda given: default_model_path(given.get("data_dir")),
+        description="folder of the models (default: that of --data-dir, ./models where it exists, or the user's)",
     )
     llm_model: str | None = Field(None, description="language model to warm up at the start")
     whisper_model: str | None = Field(None, description="speech model to warm up at the start")
@@ -124,7 +125,7 @@ class ServerConfig(BaseSettings):
     database_url: SecretStr | None = Field(
         None,
         description="where they are kept: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; the variable "
-        "DATABASE_URL is read too (default: fluid.db in the user's data folder)",
+        "DATABASE_URL is read too (default: fluid.db in the data folder)",
     )
     store_ttl: float = Field(
         30 * 86400,
@@ -138,26 +139,27 @@ class ServerConfig(BaseSettings):
     echo: bool = Field(False, description="offer the built-in model 'echo', which repeats what it is told")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much to log")
     log_format: Literal["text", "json"] = Field("text", description="logs for people or for machines")
+    log_file: Path | None = Field(None, description="file that the log is written to as well (default: none)")
+    log_file_size: ByteSize = Field(
+        ByteSize(10 * 1024**2), ge=10**4, description="how large the log file grows before a new one is begun"
+    )
+    log_file_count: int = Field(5, ge=1, le=1000, description="older log files that are kept, as FILE.1 and so on")
     reload: bool = Field(False, description="restart when the source changes (for development)")
 
     @field_validator("allowed_origins", "allowed_hosts", "pin", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """In the environment a list is written with commas."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return spelling.parts(value)
 
     @field_validator("openvino", "qnn", "dialect", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        """In the environment pairs are written as KEY=VALUE,KEY=VALUE, or as a JSON object."""
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("{"):
-            return json.loads(value)
-        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        if not all(key.strip() and equals for key, equals, _ in pairs):
-            raise ValueError("write it as KEY=VALUE,KEY=VALUE")
-        return {key.strip(): found.strip() for key, _, found in pairs}
+        return spelling.pairs(value)
+
+    @field_validator("store_ttl", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return spelling.seconds(value)
 
     @field_validator("allowed_origins", mode="after")
     @classmethod
@@ -167,30 +169,20 @@ class ServerConfig(BaseSettings):
     @field_validator("api_key", mode="after")
     @classmethod
     def _some_key(cls, value: SecretStr | None) -> SecretStr | None:
-        """An empty key lets everybody in: it is none."""
-        key = value.get_secret_value().strip() if value is not None else ""
-        if not key.isascii() or not key.isprintable():
-            raise ValueError("a key must be printable ASCII, since it travels in an HTTP header")
+        key = spelling.key(value.get_secret_value()) if value is not None else None
         return SecretStr(key) if key else None
-
-    @field_validator("store_ttl", mode="before")
-    @classmethod
-    def _seconds(cls, value: Any) -> Any:
-        """A time may be written with its unit."""
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
-        return float(match[1]) * UNITS[match[2]] if match else value
 
     @field_validator("database_url", mode="after")
     @classmethod
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
-        """An empty address is none."""
-        url = value.get_secret_value().strip() if value is not None else ""
-        if url and not url.startswith(DATABASES):
-            raise ValueError(
-                "it must begin with sqlite:/// or postgresql:// (if DATABASE_URL is another program's, set "
-                "FLUID_DATABASE_URL too)"
-            )
+        url = spelling.database(value.get_secret_value()) if value is not None else None
         return SecretStr(url) if url else None
+
+    @field_validator("data_dir", "log_file", mode="after")
+    @classmethod
+    def _wherever_we_are(cls, value: Path | None) -> Path | None:
+        """Workers are told too. An empty one is none."""
+        return value.absolute() if value is not None and value != Path() else None
 
     @field_validator("device", mode="after")
     @classmethod
@@ -214,16 +206,19 @@ class ServerConfig(BaseSettings):
     @property
     def cache_path(self) -> Path:
         """Where engines keep what they compiled for a device."""
-        return self.model_path / "cache"
+        return (self.data_dir or self.model_path) / "cache"
+
+    @property
+    def meeting_places(self) -> tuple[Path, ...]:
+        """The folders in which a server says where it is, the most particular first."""
+        return (self.data_dir, self.model_path) if self.data_dir else (self.model_path,)
 
     @property
     def database(self) -> str:
         """The URL of the database of what is kept."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        from platformdirs import user_data_path
-
-        return f"sqlite:///{(user_data_path('fluid-server', appauthor=False) / 'fluid.db').as_posix()}"
+        return f"sqlite:///{((self.data_dir or _user_folder()) / 'fluid.db').as_posix()}"
 
     @property
     def binds_loopback(self) -> bool:
@@ -239,14 +234,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def default_model_path() -> Path:
-    """``./models`` where it exists, else the user's data folder."""
+def default_model_path(data_dir: Path | None = None) -> Path:
+    """That of the data folder; else ``./models`` where it exists, else that of the user's data folder."""
     here = Path("models")
-    if here.is_dir():
+    if data_dir is None and here.is_dir():
         return here.resolve()
+    return (data_dir or _user_folder()) / "models"
+
+
+def _user_folder() -> Path:
     from platformdirs import user_data_path
 
-    return user_data_path("fluid-server", appauthor=False) / "models"
+    return user_data_path("fluid-server", appauthor=False)
 
 
 def _config_file() -> Path:
@@ -322,17 +321,18 @@ def export(config: ServerConfig) -> None:
     """Put a configuration into the environment, for the process that ``--reload`` starts."""
     values = config.model_dump(mode="json", exclude_none=True, exclude=SECRETS)
     for name, value in values.items():
-        os.environ[ENV_PREFIX + name.upper()] = _as_text(value)
+        os.environ[ENV_PREFIX + name.upper()] = spelling.written(value)
     for name in SECRETS:
         secret: SecretStr | None = getattr(config, name)
         if secret is not None:
             os.environ[ENV_PREFIX + name.upper()] = secret.get_secret_value()
 
 
-def _as_text(value: object) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return ",".join(value) if isinstance(value, list) else str(value)
+def keep_temporary_files_in(folder: Path) -> None:
+    """Have all temporary files made there from now on, those of workers too."""
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        os.environ[name] = str(folder)
+    tempfile.tempdir = None  # it is looked for again
 
 
 def worker_environment() -> dict[str, str]:

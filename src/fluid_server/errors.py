@@ -32,7 +32,12 @@ FluidError
 │   └── DownloadDamaged       what came is not what the Hub says it is
 ├── DownloadNotFound          no download of that id
 ├── ClientGone                nobody waits for the answer any more
-└── ConfigError               the server was started with settings that cannot work
+├── ConfigError               the server was started with settings that cannot work
+└── CannotStart               the machine is not as the server needs it; each kind has its own exit code
+    ├── PortUnusable          the address or port cannot be listened on
+    ├── FolderUnusable        a folder or file that must be written cannot be
+    ├── DiskFull              there is no room for the little that is needed at once
+    └── ParentGone            the process that the server is to end with has ended already
 """
 
 from __future__ import annotations
@@ -278,6 +283,36 @@ class ConfigError(FluidError):
 
     type = "invalid_request_error"
     code = "invalid_configuration"
+
+
+class CannotStart(FluidError):
+    """The machine is not as the server needs it, though nothing is wrong with the settings themselves."""
+
+    code = "cannot_start"
+
+
+class PortUnusable(CannotStart):
+    """The address or port cannot be listened on: somebody else has it, or it needs rights."""
+
+    code = "port_unusable"
+
+
+class FolderUnusable(CannotStart):
+    """A folder or file that the server was told to write cannot be written."""
+
+    code = "folder_unusable"
+
+
+class DiskFull(CannotStart):
+    """There is no room for the little that the server writes at once."""
+
+    code = "disk_full"
+
+
+class ParentGone(CannotStart):
+    """The process that the server is to end with has ended already."""
+
+    code = "parent_gone"
 
 
 def _rebuilt(kind: type[FluidError], message: str) -> FluidError:

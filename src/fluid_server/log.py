@@ -1,4 +1,4 @@
-"""Logs: readable for people, one JSON object a line for machines. Always UTF-8, always stderr."""
+"""Logs: readable for people, one JSON object a line for machines. Always UTF-8; on stderr, and in a file if wished."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 class TextFormatter(logging.Formatter):
-    """``12:30:01 INFO    message  key=value``, coloured on a terminal."""
+    """``12:30:01 INFO    message  key=value``, coloured on a terminal; in a file the day comes first."""
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, day: bool = False) -> None:
         super().__init__()
         self._colour = colour
+        self._when = "%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S"
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record as a line, a traceback below it where there is one."""
-        when = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        when = datetime.fromtimestamp(record.created).astimezone().strftime(self._when)
         extras = "".join(f"  {key}={value}" for key, value in _extras(record).items())
         line = printable(f"{when} {record.levelname:<7} {record.getMessage()}{extras}")
         if record.exc_info:
@@ -64,12 +65,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
-def set_up(level: str = "info", style: str = "text") -> None:
-    """Send everything from ``level`` on to stderr, as ``text`` or ``json``."""
+def set_up(level: str = "info", style: str = "text", *, file: logging.Handler | None = None) -> None:
+    """Send everything from ``level`` on to stderr, and to a file's handler, as ``text`` or ``json``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(colour=sys.stderr.isatty()))
     root = logging.getLogger()
     root.handlers = [handler]
+    if file is not None:
+        file.setFormatter(JsonFormatter() if style == "json" else TextFormatter(colour=False, day=True))
+        root.addHandler(file)
     root.setLevel(level.upper())
     for chatty in (
         "uvicorn",

@@ -15,6 +15,7 @@ import pytest
 
 import fluid_server
 from fluid_server.catalog.presets import preset
+from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.main import main
 from fluid_server.cli.verbs import VERBS
 from fluid_server.config import ServerConfig
@@ -135,7 +136,7 @@ def test_a_taken_port_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) ->
         other.listen()
         port = other.getsockname()[1]
         code, _, err = said(capsys, "--port", str(port), "--no-warm-up")
-    assert code == 2
+    assert code == ExitCode.PORT_UNUSABLE
     assert f"Port {port}" in err
     assert "--port 0" in err
     assert len(err.splitlines()) == 1

@@ -1,10 +1,10 @@
-"""Where a server is: a running one says it in its models folder, so that nobody has to know its port."""
+"""Where a server is: a running one says it in its models and data folders, so that nobody has to know its port."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,30 +39,32 @@ def address_of(host: str, port: int) -> str:
 
 
 @contextmanager
-def announced(folder: Path, url: str) -> Generator[None, None, None]:
+def announced(folders: Iterable[Path], url: str) -> Generator[None, None, None]:
     """Say where the server is, as long as this lasts."""
-    own = announce(folder, url)
+    own = announce(folders, url)
     try:
         yield
     finally:
-        withdraw(folder, own)
+        withdraw(folders, own)
 
 
-def announce(folder: Path, url: str) -> Announcement:
-    """Write the file. A folder that is not there or cannot be written to is no failure: there is the port to try."""
+def announce(folders: Iterable[Path], url: str) -> Announcement:
+    """Write the files. A folder that is not there or cannot be written to is no failure: there is the port to try."""
     own = Announcement(url, os.getpid(), __version__)
-    draft = folder / f"{FILE}.{own.pid}"
-    with suppress(OSError):
-        draft.write_text(json.dumps(asdict(own)), encoding="utf-8")
-        draft.replace(folder / FILE)
+    for folder in folders:
+        draft = folder / f"{FILE}.{own.pid}"
+        with suppress(OSError):
+            draft.write_text(json.dumps(asdict(own)), encoding="utf-8")
+            draft.replace(folder / FILE)
     return own
 
 
-def withdraw(folder: Path, own: Announcement) -> None:
-    """Remove the file, unless another server has written its own since."""
-    if read(folder) == own:
-        with suppress(OSError):
-            (folder / FILE).unlink()
+def withdraw(folders: Iterable[Path], own: Announcement) -> None:
+    """Remove the files, but not what another server has written since."""
+    for folder in folders:
+        if read(folder) == own:
+            with suppress(OSError):
+                (folder / FILE).unlink()
 
 
 def read(folder: Path) -> Announcement | None:

@@ -20,16 +20,17 @@ from fluid_server.errors import ConfigError, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a verb works: the settings, and whether somebody typed which server or which folder is meant."""
+    """Where a verb works: the settings, whether somebody typed which server is meant, and which folders they typed."""
 
     config: ServerConfig
     server_typed: bool = False
-    folder_typed: bool = False
+    folders_typed: tuple[str, ...] = ()
 
     @property
     def flags(self) -> str:
         """What was typed to say where, to be typed again."""
-        text = f" --model-path {quoted(self.config.model_path)}" if self.folder_typed else ""
+        folders = {name: getattr(self.config, name) for name in self.folders_typed}
+        text = "".join(f" --{name.replace('_', '-')} {quoted(folder)}" for name, folder in folders.items())
         return text + (f" --host {self.config.host} --port {self.config.port}" if self.server_typed else "")
 
     @property
@@ -64,7 +65,7 @@ async def _found(place: Place) -> Client | None:
         return await _typed(config)
     if client := await _announced(config):
         return client
-    if place.folder_typed or not config.port:
+    if place.folders_typed or not config.port:
         return None
     with suppress(Unavailable):  # whoever is silent there is no server of this folder
         client = await _try(address_of(config.host, config.port), config)
@@ -75,13 +76,19 @@ async def _found(place: Place) -> Client | None:
 
 async def _announced(config: ServerConfig) -> Client | None:
     """The folder's server. One that lives and is only slow still has the folder, so nobody else may work on it."""
-    told = announcement.read(config.model_path)
-    if told is None or told.is_stale:
-        return None
-    try:
-        return await _try(told.url, config)
-    except Unavailable as error:
-        raise Unavailable(f"The server at {told.url} (process {told.pid}) does not answer. End it, or wait.") from error
+    for folder in config.meeting_places:
+        told = announcement.read(folder)
+        if told is None or told.is_stale:
+            continue
+        try:
+            client = await _try(told.url, config)
+        except Unavailable as error:
+            raise Unavailable(
+                f"The server at {told.url} (process {told.pid}) does not answer. End it, or wait."
+            ) from error
+        if client is not None:
+            return client
+    return None
 
 
 async def _typed(config: ServerConfig) -> Client:

@@ -16,7 +16,7 @@ from fluid_server.catalog.scan import scan
 from fluid_server.cli.serve import listen
 from fluid_server.cli.words import size
 from fluid_server.config import ServerConfig
-from fluid_server.errors import ConfigError, FluidError
+from fluid_server.errors import CannotStart, FluidError
 from fluid_server.machine import machine_architecture, process_architecture
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.selection import select
@@ -100,7 +100,7 @@ def _models(config: ServerConfig, report: Report) -> Iterator[Finding]:
 def _port(config: ServerConfig) -> Finding:
     try:
         listen(config).close()
-    except ConfigError as error:
+    except CannotStart as error:
         return Finding("port", "warning", error.message)
     return Finding("port", "ok", f"{config.host}:{config.port} is free" if config.port else "any free one")
 

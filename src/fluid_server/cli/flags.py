@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -31,8 +32,10 @@ def add_flag(sub: argparse.ArgumentParser, name: str, meaning: str | None = None
 
 
 def _metavar(name: str, kinds: set[Any]) -> str:
-    if "path" in name:
+    if name in {"model_path", "data_dir"}:
         return "FOLDER"
+    if Path in kinds:
+        return "FILE"
     if "model" in name:
         return "MODEL"
     if int in kinds:

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from fluid_server import __version__
+from fluid_server.cli.exit_codes import ExitCode, exit_code_of
 from fluid_server.cli.flags import add_flag
 from fluid_server.cli.verbs import ALSO_CALLED, ASKING, FIRST_EXAMPLES, SETTINGS, VERBS, Verb
 from fluid_server.config import load_config
 from fluid_server.errors import FluidError
 
-WELL, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 well, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    """Run one command; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in a windowed program there is none
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.insert(0, "serve")
     if given[0] not in VERBS and not given[0].startswith("-"):
         print(f"fluid-server: {_no_verb(given[0])}", file=sys.stderr)
-        return BAD_USAGE
+        return ExitCode.BAD_USAGE
     options = vars(parser().parse_args(given))
     verb, file = VERBS[options.pop("verb")], options.pop("config", None)
     typed = {name: options.pop(name) for name in verb.settings if name in options}
@@ -41,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return ExitCode.FAILED
     except FluidError as error:
         return _failed(error, as_json=options.get("as_json", False))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     return code
 
 
@@ -61,7 +60,7 @@ def _run(verb: Verb, typed: dict[str, Any], file: Path | None, options: dict[str
     place = Place(
         load_config(typed, file=file),
         server_typed=bool(typed.keys() & {"host", "port"}),
-        folder_typed="model_path" in typed,
+        folders_typed=tuple(name for name in ("data_dir", "model_path") if name in typed),
     )
     return run(place, **options)
 
@@ -71,7 +70,7 @@ def _failed(error: FluidError, *, as_json: bool) -> int:
     if as_json:
         told = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
         print(json.dumps({"error": told}, ensure_ascii=False))
-    return BAD_USAGE if error.code == "invalid_configuration" else FAILED
+    return exit_code_of(error)
 
 
 def _no_verb(word: str) -> str:

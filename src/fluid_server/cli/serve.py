@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -11,69 +12,101 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import uvicorn
 from fastapi import FastAPI
 
-from fluid_server import __version__, log
+from fluid_server import __version__
 from fluid_server.app import create_app
 from fluid_server.cli.announcement import Announcement, address_of, announce, announced, withdraw
+from fluid_server.cli.exit_codes import ExitCode
+from fluid_server.cli.parent import end_with, parent_of
+from fluid_server.cli.prepare import prepared
+from fluid_server.cli.ready import Ready, ready, tell
 from fluid_server.config import ServerConfig, export
-from fluid_server.errors import ConfigError
+from fluid_server.errors import ConfigError, PortUnusable
 
+logger = logging.getLogger(__name__)
 LARGEST_MESSAGE = 21 * 1024 * 1024  # bytes of a WebSocket message: 15 MiB of sound in base64, and the JSON around it
 PONG_WITHIN = 60  # seconds; a client that sends faster than its model hears is not read for a while, its pongs neither
 CONNECTIONS_CLOSE = 1  # seconds that open connections get after their requests have ended
 
 
-def run(config: ServerConfig) -> int:
-    """Serve until SIGINT or SIGTERM. Errors: ConfigError for a port that is taken."""
-    log.set_up(config.log_level, config.log_format)
-    if config.reload:
-        return _with_reload(config)
-    app = create_app(config)
-    listener = listen(config)
-    address = address_of(config.host, listener.getsockname()[1])
-    server = Server(uvicorn.Config(app, **_options(config)), app, address)
-    _banner(config, address)
-    with listener, signals_end_well(server):
-        server.run(sockets=[listener])
-    return 0 if server.started else 1
+def run(
+    config: ServerConfig, *, ready_json: bool = False, parent_pid: int | None = None, exit_with_stdin: bool = False
+) -> int:
+    """Serve until SIGINT, SIGTERM or the parent's end; returns the exit code.
+
+    ``ready_json``: one line on stdout once it listens. The server ends with the process ``parent_pid``, and where
+    ``exit_with_stdin`` when its standard input is closed. Errors: CannotStart, ConfigError.
+    """
+    if config.reload and (ready_json or exit_with_stdin or parent_pid is not None):
+        raise ConfigError(
+            "--reload is for development: it does not go with --ready-json, --parent-pid or --exit-with-stdin. "
+            "Leave it out."
+        )
+    parent = parent_of(parent_pid) if parent_pid is not None else None
+    with listen(config) as listener, prepared(config):
+        if config.reload:
+            return _with_reload(config, listener)
+        port: int = listener.getsockname()[1]
+        app = create_app(config)
+        server = Server(
+            uvicorn.Config(app, **_options(config)), app, ready(config, address_of(config.host, port), port)
+        )
+        if ready_json:
+            server.out, sys.stdout = sys.stdout, sys.stderr  # nothing else is written there
+        _banner(config, server.place.url)
+        with signals_end_well(server):
+            end_with(parent, stdin=exit_with_stdin, end=server.end)
+            server.run(sockets=[listener])
+    return ExitCode.WELL if server.started else ExitCode.FAILED
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but it says in the models folder where it is, and the requests that still run are told before their
-    connections are closed."""
+    """uvicorn, but it says in the models and data folders where it is, and the requests that still run are told before
+    their connections are closed. ``out``: where its place is written once it listens."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, place: Ready) -> None:
         super().__init__(config)
         self._app = app
-        self._address = address
+        self.place = place
+        self.out: TextIO | None = None
         self._announcement: Announcement | None = None
         self.over = False
+
+    def end(self) -> None:
+        """Shut down in good order, as if a signal had asked for it. May be called in any thread."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
-        if self.started:
-            self._announcement = await asyncio.to_thread(announce, self._folder, self._address)
+        if not self.started:
+            return
+        self._announcement = await asyncio.to_thread(announce, self._folders, self.place.url)
+        logger.info("listening at %s", self.place.url, extra={"version": __version__, "pid": self.place.pid})
+        if self.out is not None:
+            tell(self.place, self.out)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish or fail readably, then close connections and run the app's own shutdown."""
+        logger.info("shutting down")
         if self._announcement is not None:
-            await asyncio.to_thread(withdraw, self._folder, self._announcement)
+            await asyncio.to_thread(withdraw, self._folders, self._announcement)
         config: ServerConfig = self._app.state.config
         state = self._app.state
         state.incoming.end()
         await asyncio.gather(state.manager.drain(), state.sessions.close(config.shutdown_grace + CONNECTIONS_CLOSE))
         await super().shutdown(sockets)
+        logger.info("ended")
         self.over = True
 
     @property
-    def _folder(self) -> Path:
+    def _folders(self) -> tuple[Path, ...]:
         config: ServerConfig = self._app.state.config
-        return config.model_path
+        return config.meeting_places
 
 
 @contextmanager
@@ -113,7 +146,7 @@ def _options(config: ServerConfig) -> dict[str, Any]:
 
 
 def listen(config: ServerConfig) -> socket.socket:
-    """A listening socket, made before anything is loaded. Errors: ConfigError that says who has the port."""
+    """A listening socket, made before anything is loaded. Errors: PortUnusable, saying why."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     # The protocol must be named: asyncio switches Nagle's algorithm off only where it sees TCP, and with it on a
     # response in two writes waits 40 ms for the client's delayed acknowledgement.
@@ -124,7 +157,7 @@ def listen(config: ServerConfig) -> socket.socket:
         listener.bind((config.host, config.port))
     except OSError as error:
         listener.close()
-        raise ConfigError(_why_not(config, error), param="port") from error
+        raise PortUnusable(_why_not(config, error), param="port") from error
     listener.set_inheritable(False)
     return listener
 
@@ -146,6 +179,7 @@ def _banner(config: ServerConfig, address: str) -> None:
         "Docs": f"{address}/docs",
         "Health": f"{address}/health",
         "Models": f"{config.model_path.absolute()}",
+        **({"Data": f"{config.data_dir.absolute()}"} if config.data_dir else {}),
     }
     print(f"Fluid Server {__version__}", file=sys.stderr)
     for name, value in rows.items():
@@ -153,14 +187,14 @@ def _banner(config: ServerConfig, address: str) -> None:
     print("  Ctrl-C ends it.", file=sys.stderr, flush=True)
 
 
-def _with_reload(config: ServerConfig) -> int:
+def _with_reload(config: ServerConfig, listener: socket.socket) -> int:
     if not config.port:
         raise ConfigError("--reload needs a port of its own: choose one with --port.", param="port")
-    listen(config).close()  # says who has the port, where uvicorn would start again and again
+    listener.close()  # it has shown that the port is free, else uvicorn would start again and again
     export(config)
     address = address_of(config.host, config.port)
     _banner(config, address)
-    with announced(config.model_path, address):
+    with announced(config.meeting_places, address):
         uvicorn.run(
             "fluid_server.app:create_app",
             factory=True,

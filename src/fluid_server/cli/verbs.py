@@ -10,7 +10,7 @@ from fluid_server.cli import bench_flags
 from fluid_server.config import ServerConfig
 
 Arguments = argparse.ArgumentParser
-FINDING = ("host", "port", "model_path", "api_key")  # which server, or else which folder
+FINDING = ("host", "port", "data_dir", "model_path", "api_key")  # which server, or else which folder
 ASKING = {"host": "address of the server to ask", "port": "its port", "api_key": "its key; better by FLUID_API_KEY"}
 SETTINGS = """\
 Every flag can also be set in the environment (FLUID_PORT=9000, or a .env file) or in a TOML file
@@ -45,6 +45,16 @@ class Verb:
     arguments: Callable[[Arguments], None] = lambda _: None
     notes: str = ""
     finds_server: bool = True
+
+
+def _serve(sub: Arguments) -> None:
+    sub.add_argument(
+        "--ready-json", action="store_true", default=False, help="say on stdout, as one line of JSON, where it listens"
+    )
+    sub.add_argument("--parent-pid", type=int, metavar="PID", default=None, help="end when this process has ended")
+    sub.add_argument(
+        "--exit-with-stdin", action="store_true", default=False, help="end when standard input has been closed"
+    )
 
 
 def _json(sub: Arguments, text: str = "write JSON for machines") -> None:
@@ -117,6 +127,7 @@ VERBS: Mapping[str, Verb] = {
     "serve": Verb(
         summary="start the server (the default)",
         target="serve:run",
+        arguments=_serve,
         notes=f"{SETTINGS}\n{FIRST_EXAMPLES}",
         finds_server=False,
     ),

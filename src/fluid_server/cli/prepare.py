@@ -1,0 +1,93 @@
+"""What is written while the server runs: its folders are made and tried before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from fluid_server import log
+from fluid_server.config import ServerConfig, keep_temporary_files_in
+from fluid_server.errors import CannotStart, DiskFull, FolderUnusable
+from fluid_server.log_file import opened
+
+NEEDED = 1024**2  # bytes that are written at once, to see whether there is room: the database and a log need less
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+@contextmanager
+def prepared(config: ServerConfig) -> Generator[None, None, None]:
+    """Log to the file, and have the data folder ready and all temporary files in it, as long as this lasts.
+
+    Errors: FolderUnusable, DiskFull. Without a data folder only the system's temporary folder is tried: what is kept
+    in the user's folder is begun when it is needed, and then a request is told.
+    """
+    _set_up_log(config)
+    if config.data_dir is None:
+        with _told("temporary folder", "Set TMPDIR (on Windows TEMP) to another one."):
+            attempt(Path(tempfile.gettempdir()))
+        yield
+        return
+    with _told(f"data folder '{config.data_dir}'", "Choose another one with --data-dir."):
+        attempt(config.data_dir)
+        config.model_path.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary_folder(config.data_dir)
+    keep_temporary_files_in(temporary)
+    try:
+        yield
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def attempt(folder: Path) -> None:
+    """Make the folder, and write something there. Errors: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = folder / f".trial.{os.getpid()}"
+    try:
+        with trial.open("wb") as file:
+            file.write(bytes(NEEDED))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
+def _set_up_log(config: ServerConfig) -> None:
+    with _told(f"log file '{config.log_file}'", "Choose another one with --log-file."):
+        file = opened(config.log_file, config.log_file_size, config.log_file_count)
+    log.set_up(config.log_level, config.log_format, file=file)
+
+
+def _temporary_folder(data: Path) -> Path:
+    """This process's own, empty. Those of servers that were killed go."""
+    folder = data / "tmp"
+    own = folder / str(os.getpid())
+    folder.mkdir(exist_ok=True)
+    for other in folder.iterdir():
+        if other == own or (other.name.isdecimal() and not psutil.pid_exists(int(other.name))):
+            shutil.rmtree(other, ignore_errors=True)
+    own.mkdir(mode=0o700, exist_ok=True)
+    return own
+
+
+@contextmanager
+def _told(what: str, instead: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        raise why_not(error, what, instead) from error
+
+
+def why_not(error: OSError, what: str, instead: str) -> CannotStart:
+    """Why something cannot be written, and what to do."""
+    if error.errno in FULL:
+        return DiskFull(f"The disk of the {what} is full. Free some room. Or: {instead}")
+    reason = (error.strerror or "it cannot be found").lower()
+    return FolderUnusable(f"The {what} cannot be written ({reason}). Give this user the right to. Or: {instead}")
