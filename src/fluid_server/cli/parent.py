@@ -74,7 +74,7 @@ def wait_for(process: psutil.Process) -> None:
     try:
         if sys.platform == "win32":
             process.wait()
-        elif sys.platform == "linux":
+        else:
             _wait_for_descriptor(process)
     except (OSError, psutil.Error):  # an old kernel, or a process whose handle is not given to us
         pass
@@ -83,6 +83,8 @@ def wait_for(process: psutil.Process) -> None:
 
 
 def _wait_for_descriptor(process: psutil.Process) -> None:
+    if sys.platform != "linux":
+        return
     descriptor = os.pidfd_open(process.pid)
     try:
         if is_running(process):  # the number is still its own, so the descriptor is too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ import psutil
 
 from fluid_server import log
 from fluid_server.config import ServerConfig, keep_temporary_files_in
-from fluid_server.errors import CannotStart, DiskFull, FolderUnusable
+from fluid_server.errors import CannotStart, DiskFull, FluidError, FolderUnusable
 from fluid_server.log_file import opened
 
 NEEDED = 1024**2  # bytes that are written at once, to see whether there is room: the database and a log need less
@@ -22,13 +23,40 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextmanager
+def logged(config: ServerConfig) -> Generator[None, None, None]:
+    """Log to stderr and to the file; the file also says why the server did not start, and what defect ended it.
+
+    Errors: FolderUnusable, DiskFull, where the file cannot be written.
+    """
+    with _told(f"log file '{config.log_file}'", "Choose another one with --log-file."):
+        file = opened(config.log_file, config.log_file_size, config.log_file_count)
+    log.set_up(config.log_level, config.log_format, file=file)
+    if file is None:
+        yield
+        return
+    said = logging.getLogger(f"{__name__}.file")
+    said.addHandler(file)
+    said.propagate = False  # stderr is told by others
+    try:
+        yield
+    except FluidError as error:
+        said.error("%s", error.message)
+        raise
+    except BaseException as error:
+        if not isinstance(error, SystemExit | KeyboardInterrupt):
+            said.critical("the server failed", exc_info=error)
+        raise
+    finally:
+        file.close()
+
+
+@contextmanager
 def prepared(config: ServerConfig) -> Generator[None, None, None]:
-    """Log to the file, and have the data folder ready and all temporary files in it, as long as this lasts.
+    """Have the data folder ready and all temporary files in it, as long as this lasts.
 
     Errors: FolderUnusable, DiskFull. Without a data folder only the system's temporary folder is tried: what is kept
     in the user's folder is begun when it is needed, and then a request is told.
     """
-    _set_up_log(config)
     if config.data_dir is None:
         with _told("temporary folder", "Set TMPDIR (on Windows TEMP) to another one."):
             attempt(Path(tempfile.gettempdir()))
@@ -57,12 +85,6 @@ def attempt(folder: Path) -> None:
     finally:
         with suppress(OSError):
             trial.unlink(missing_ok=True)
-
-
-def _set_up_log(config: ServerConfig) -> None:
-    with _told(f"log file '{config.log_file}'", "Choose another one with --log-file."):
-        file = opened(config.log_file, config.log_file_size, config.log_file_count)
-    log.set_up(config.log_level, config.log_format, file=file)
 
 
 def _temporary_folder(data: Path) -> Path:

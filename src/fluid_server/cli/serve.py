@@ -16,16 +16,18 @@ from typing import Any, TextIO
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 
 from fluid_server import __version__
 from fluid_server.app import create_app
 from fluid_server.cli.announcement import Announcement, address_of, announce, announced, withdraw
 from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.parent import end_with, parent_of
-from fluid_server.cli.prepare import prepared
+from fluid_server.cli.prepare import logged, prepared
 from fluid_server.cli.ready import Ready, ready, tell
 from fluid_server.config import ServerConfig, export
 from fluid_server.errors import ConfigError, PortUnusable
+from fluid_server.workers.kin import end_children_with_us
 
 logger = logging.getLogger(__name__)
 LARGEST_MESSAGE = 21 * 1024 * 1024  # bytes of a WebSocket message: 15 MiB of sound in base64, and the JSON around it
@@ -46,21 +48,33 @@ def run(
             "--reload is for development: it does not go with --ready-json, --parent-pid or --exit-with-stdin. "
             "Leave it out."
         )
-    parent = parent_of(parent_pid) if parent_pid is not None else None
-    with listen(config) as listener, prepared(config):
-        if config.reload:
-            return _with_reload(config, listener)
-        port: int = listener.getsockname()[1]
-        app = create_app(config)
-        server = Server(
-            uvicorn.Config(app, **_options(config)), app, ready(config, address_of(config.host, port), port)
-        )
-        if ready_json:
-            server.out, sys.stdout = sys.stdout, sys.stderr  # nothing else is written there
-        _banner(config, server.place.url)
-        with signals_end_well(server):
-            end_with(parent, stdin=exit_with_stdin, end=server.end)
-            server.run(sockets=[listener])
+    with logged(config):
+        parent = parent_of(parent_pid) if parent_pid is not None else None
+        with listen(config) as listener, prepared(config):
+            if config.reload:
+                return _with_reload(config, listener)
+            server = _server(config, listener)
+            if ready_json:
+                server.out, sys.stdout = sys.stdout, sys.stderr  # nothing else is written there
+            _banner(config, server.place.url)
+            with signals_end_well(server):
+                end_with(parent, stdin=exit_with_stdin, end=server.end)
+                return _served(server, listener)
+
+
+def _server(config: ServerConfig, listener: socket.socket) -> Server:
+    end_children_with_us()
+    port: int = listener.getsockname()[1]
+    app = create_app(config)
+    return Server(uvicorn.Config(app, **_options(config)), app, ready(config, address_of(config.host, port), port))
+
+
+def _served(server: Server, listener: socket.socket) -> ExitCode:
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as left:
+        if left.code != STARTUP_FAILURE:
+            raise
     return ExitCode.WELL if server.started else ExitCode.FAILED
 
 

@@ -308,6 +308,7 @@ class WorkerHandle:
 
 async def _spawned() -> subprocess.Popen[bytes]:
     """A worker's process. Who is cancelled meanwhile leaves none behind. Errors: OSError."""
+    # On Linux a worker ends with the thread that has started it (see kin): the executor's live as long as the loop.
     spawning = asyncio.ensure_future(asyncio.to_thread(_spawn))
     try:
         return await asyncio.shield(spawning)

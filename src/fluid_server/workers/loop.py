@@ -13,6 +13,7 @@ from fluid_server.errors import EngineFailed, FluidError
 from fluid_server.runtimes.base import BaseRuntime, Outcome, plain_reason
 from fluid_server.runtimes.table import create
 from fluid_server.types import Request
+from fluid_server.workers.kin import end_with_server
 from fluid_server.workers.protocol import (
     Cancel,
     Channel,
@@ -32,6 +33,7 @@ SWITCH_INTERVAL = 0.0005  # the inbox thread must get the GIL between two short 
 
 def main() -> int:
     """Serve one model over stdin and stdout; returns the process's exit code."""
+    end_with_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business: it tells us to stop
     sys.setswitchinterval(SWITCH_INTERVAL)
     channel = take_over_stdio()
@@ -67,7 +69,8 @@ def _set_binary(*descriptors: int) -> None:
 class Inbox:
     """Messages from the server, read by a thread so that a cancel is there when a step ends.
 
-    When the server has gone, nobody needs this process: it ends at once, even in the middle of a native call.
+    When the server has gone, nobody needs this process: it ends at once, even in the middle of a native call (of one
+    that holds the GIL by ``end_with_server``).
     """
 
     def __init__(self, channel: Channel) -> None:

@@ -18,6 +18,7 @@ from fluid_server.config import worker_environment
 from fluid_server.errors import FluidError
 from fluid_server.runtimes.table import RUNTIMES, Entry, load_target
 from fluid_server.workers.handle import worker_command
+from fluid_server.workers.kin import end_with_server
 
 PROBE_TIMEOUT = 60.0
 NO_WINDOW = 0
@@ -76,6 +77,7 @@ def _report(answer: dict[str, Any]) -> RuntimeReport:
 
 def main() -> int:
     """The child's side: print a report as JSON."""
+    end_with_server()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever an engine prints at import is no part of the report
     found = {entry.name: _look(entry) for entry in RUNTIMES.values()}
