@@ -76,10 +76,10 @@ class WorkerHandle:
         self._loaded: asyncio.Future[ModelInfo] = self._loop.create_future()
         self._failure: FluidError | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_thread = self._thread(self._log)
+        self._log_thread = self._thread("log", self._log)
 
-    def _thread(self, target: Callable[[], None]) -> threading.Thread:
-        return threading.Thread(target=target, name=f"{target.__name__}-{self.model}", daemon=True)
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=target, name=f"{name}-{self.model}", daemon=True)
 
     @property
     def pid(self) -> int | None:
@@ -97,7 +97,7 @@ class WorkerHandle:
             self._process = await _spawned()
         except OSError as error:
             raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
-        for thread in (self._log_thread, self._thread(self._read), self._thread(self._write)):
+        for thread in (self._log_thread, self._thread("read", self._read), self._thread("write", self._write)):
             thread.start()
         self._send(load)
         try:
