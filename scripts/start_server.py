@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -73,17 +73,21 @@ def start(flags: Sequence[str], log: Path, deadline: float, folder: Path = ROOT)
     return Started(process, place, log)
 
 
-def _detached(command: Sequence[str], out: Any, errors: Any, folder: Path) -> subprocess.Popen[bytes]:
+def _detached(command: Sequence[str], out: IO[bytes], errors: IO[bytes], folder: Path) -> subprocess.Popen[bytes]:
     """A process that outlives us and our window."""
-    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": errors, "cwd": folder}
+
+    def begin(flags: int = 0) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
+                                start_new_session=True, creationflags=flags)  # fmt: skip
+
     if sys.platform != "win32":
-        return subprocess.Popen(command, start_new_session=True, **streams)
+        return begin()
     # A console of its own that nobody sees: Ctrl-C in ours does not reach it, and kill_server.py can press it there.
     hidden = subprocess.CREATE_NO_WINDOW
     try:  # a terminal or CI may end all that was started in it, but for what breaks away
-        return subprocess.Popen(command, creationflags=hidden | subprocess.CREATE_BREAKAWAY_FROM_JOB, **streams)
+        return begin(hidden | subprocess.CREATE_BREAKAWAY_FROM_JOB)
     except PermissionError:  # where it may not
-        return subprocess.Popen(command, creationflags=hidden, **streams)
+        return begin(hidden)
 
 
 def _place(said: Path) -> dict[str, Any] | None:

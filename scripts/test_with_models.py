@@ -16,7 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +153,7 @@ def table_of(results: Sequence[Result]) -> Table:
 
 
 @contextmanager
-def served(base_url: str | None, flags: Sequence[str]) -> Iterator[str]:
+def served(base_url: str | None, flags: Sequence[str]) -> Generator[str, None, None]:
     """A server's base_url: the one that was named, or one of our own for as long as this lasts."""
     if base_url is not None:
         yield base_url

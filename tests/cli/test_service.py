@@ -79,16 +79,12 @@ def test_a_service_serves_with_the_settings_that_were_found(box: Box) -> None:
     assert [model["id"] for model in models.json()["data"]] == ["echo"]
     assert f"--model-path={box.folder / 'models'}" in told["service"]["command"]
     assert "--max-choices=3" in told["service"]["command"]
-
-
-def test_installing_again_replaces_settings_and_keeps_the_key(box: Box) -> None:
-    box.well("install", "--", *FLAGS, env={"FLUID_API_KEY": "sesame"})
-    first = json.loads(box.well("status", "--json"))["pid"]
+    # Installing again replaces the settings and keeps the key.
     assert box.well("install", "--", *FLAGS, "--max-choices", "5").startswith("Replaced ")
-    told = json.loads(box.well("status", "--json"))
-    assert told["pid"] != first
-    assert httpx.get(f"{told['url']}/v1/models").status_code == 401
-    assert "--max-choices=5" in told["service"]["command"]
+    again = json.loads(box.well("status", "--json"))
+    assert again["pid"] != told["pid"]
+    assert httpx.get(f"{again['url']}/v1/models", headers=key).status_code == 200
+    assert "--max-choices=5" in again["service"]["command"]
 
 
 def test_it_stays_off_until_it_is_started(box: Box) -> None:
@@ -97,7 +93,6 @@ def test_it_stays_off_until_it_is_started(box: Box) -> None:
     assert "runs (process " in box.well("start")
     pid = json.loads(box.well("status", "--json"))["pid"]
     assert f"(process {pid})" in box.well("start")  # it runs already
-    assert f"(process {pid})" not in box.well("restart")
     assert "stays off" in box.well("stop")
     off = box.run("status")
     assert off.returncode == 3
@@ -146,7 +141,7 @@ def test_printing_touches_nothing(box: Box) -> None:
         (["install", "--", "--api-key", "${HOME}"], "FLUID_API_KEY"),
         (["status", "--", "--port", "1"], "What follows -- is for install"),
         (["status", "--print"], "--print is for install"),
-        (["install", "--json"], "--json is for status"),
+        (["status", "--lines", "3"], "--lines is for logs"),
         (["sing"], "sing"),
     ],
     ids=" ".join,

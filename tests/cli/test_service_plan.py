@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from fluid_server.cli.main import parser
 from fluid_server.cli.service_files import HEADER, end_of, keep_secrets, remembered, with_secrets
@@ -40,7 +41,7 @@ def test_flags_give_the_same_settings_again(wish: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", sorted(ServerConfig.model_fields))
 def test_no_secret_is_a_flag(name: str) -> None:
-    config = ServerConfig(api_key="sesame", database_url="sqlite:///x")  # type: ignore[arg-type]
+    config = ServerConfig(api_key=SecretStr("sesame"), database_url=SecretStr("sqlite:///x"))
     flags = flags_of(config, {name})
     assert not any("sesame" in flag or "sqlite" in flag for flag in flags)
     assert not flags or name not in SECRETS
@@ -78,7 +79,7 @@ def test_a_secret_is_read_as_it_was_given(value: str) -> None:
 @pytest.mark.parametrize("value", ["${HOME}", "a\nb", "a\0b"])
 def test_a_secret_that_a_file_would_change_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="FLUID_DATABASE_URL cannot be kept"):
-        secrets_of(ServerConfig(database_url=f"sqlite:///{value}"))  # type: ignore[arg-type]
+        secrets_of(ServerConfig(database_url=SecretStr(f"sqlite:///{value}")))
 
 
 def test_other_lines_of_the_file_stay() -> None:

@@ -51,7 +51,9 @@ def test_there_is_every_script_that_was_promised() -> None:
 @pytest.mark.parametrize("face", FACES, ids=lambda face: face.stem)
 def test_a_face_does_nothing_but_run_its_core_and_hand_its_exit_code_over(face: Path) -> None:
     code = text_of(face).partition("#>\n")[2]
-    assert code == BODY.replace("RUN", RUNS.search(code)[0].strip().removeprefix("uv run ").removesuffix(" @args"))  # type: ignore[index]
+    found = RUNS.search(code)
+    assert found
+    assert code == BODY.replace("RUN", f"scripts/{found[1]} {found[2] or ''}".rstrip())
 
 
 @pytest.mark.parametrize("face", FACES, ids=lambda face: face.stem)

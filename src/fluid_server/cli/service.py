@@ -13,7 +13,7 @@ from fluid_server import __version__
 from fluid_server.cli.service_files import Record, forget, keep_secrets, remember, remembered
 from fluid_server.cli.service_flags import LINES, WAIT
 from fluid_server.cli.service_launchd import Launchd
-from fluid_server.cli.service_plan import Manager, Plan, Scope, State, address_in, name_of_service, plan_of
+from fluid_server.cli.service_plan import Manager, Plan, Scope, State, address_in, name_of_service, plan_of, refuse
 from fluid_server.cli.service_server import answering
 from fluid_server.cli.service_systemd import Systemd
 from fluid_server.cli.service_windows_task import WindowsTask
@@ -84,6 +84,7 @@ def _check(wish: Wish) -> None:
     for name, (flag, actions) in MEANT_FOR.items():
         if getattr(wish, name) != usual[name] and wish.action not in actions:
             raise ConfigError(f"{flag} is for {' and '.join(actions)}, not for {wish.action}.", param=name)
+    refuse(wish.handed_on)
 
 
 def _done(manager: Manager, wish: Wish, state: State) -> int:

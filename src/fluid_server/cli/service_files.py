@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fluid_server.errors import FluidError
 
@@ -99,8 +100,9 @@ def remember(folder: Path, record: Record) -> None:
 def remembered(folder: Path) -> Record | None:
     """The record; None where there is none, or nothing that makes sense."""
     try:
-        told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return Record(**{**told, "command": tuple(told["command"]), "places": tuple(told["places"])})
+        told: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        told |= {name: tuple(told[name]) for name in ("command", "places")}
+        return Record(**told)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +17,10 @@ from fluid_server.workers.handle import worker_command
 NAME = "fluid-server"
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # what systemd, launchd and Task Scheduler take unquoted
 UNSUITABLE = {
-    "reload": "--reload is for development",
-    "parent_pid": "a service has no parent to end with",
-    "exit_with_stdin": "a service has no stdin to end with",
-    "ready_json": "nobody reads a service's stdout",
+    "--reload": "it is for development",
+    "--parent-pid": "a service has no parent to end with",
+    "--exit-with-stdin": "a service has no standard input",
+    "--ready-json": "nobody reads a service's standard output",
 }
 
 
@@ -131,9 +131,8 @@ def plan_of(config: ServerConfig, name: str, scope: Scope, user: str | None, pla
     A service runs in another folder and has another environment, so that whatever was set by flag, environment or file
     becomes a flag of it, with whole paths; secrets alone go to a file.
     """
-    for setting, reason in UNSUITABLE.items():
-        if getattr(config, setting, None):
-            raise ConfigError(f"This is no setting for a service: {reason}.", param=setting)
+    if config.reload:
+        refuse(["--reload"])
     own = _own_places(config, places)
     chosen = config.model_copy(update=own)
     given = config.model_fields_set | own.keys()
@@ -151,6 +150,13 @@ def plan_of(config: ServerConfig, name: str, scope: Scope, user: str | None, pla
         grace=config.shutdown_grace,
         writable=tuple(path.absolute() for path in _written(chosen, given)),
     )
+
+
+def refuse(flags: Sequence[str]) -> None:
+    """Errors: ConfigError for a flag of serve that no service can have."""
+    for flag in flags:
+        if reason := UNSUITABLE.get(flag.partition("=")[0]):
+            raise ConfigError(f"{flag} is nothing for a service: {reason}. Leave it out.")
 
 
 def _own_places(config: ServerConfig, places: Places) -> dict[str, Path]:

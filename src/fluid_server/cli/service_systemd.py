@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fluid_server
+from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.service_commands import asked, told
 from fluid_server.cli.service_files import removed, written
 from fluid_server.cli.service_plan import Places, Plan, Scope, State
@@ -20,7 +21,7 @@ DEVICE_GROUPS = ("render", "video")  # who may use /dev/dri and /dev/accel
 ASKED_FOR = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "Result",
              "ExecMainStatus")  # fmt: skip
 NO_SESSION = "Is this a session of its own (loginctl, not su)? Otherwise use --system."
-BAD_SETTINGS = 2  # the exit code that starting again does not mend
+LASTING = (ExitCode.BAD_USAGE, ExitCode.PACKAGE_MISSING)  # what starting again does not mend
 
 UNIT = """\
 # Written by 'fluid-server service install', which replaces it. Your own changes: systemctl {manager}edit {name}
@@ -37,8 +38,8 @@ EnvironmentFile=-{environment}
 WorkingDirectory={folder}
 Restart=on-failure
 RestartSec=5
-# Settings that cannot work do not work the next time either.
-RestartPreventExitStatus={bad_settings}
+# Settings that cannot work, or packages that are not there, are not mended by starting again.
+RestartPreventExitStatus={lasting}
 # Only the server is asked to end, and ends its workers; what is left then is killed.
 KillMode=mixed
 TimeoutStopSec={stop}
@@ -162,7 +163,7 @@ def unit_of(plan: Plan, groups: Iterable[str]) -> str:
         command=" ".join(word(one) for one in plan.command),
         environment=path(plan.environment),
         folder=path(plan.folder),
-        bad_settings=BAD_SETTINGS,
+        lasting=" ".join(str(int(code)) for code in LASTING),
         stop=max(15, round(plan.grace) + 10),
         hardening=USER_HARDENING if user else _system_hardening(plan, groups),
         target="default.target" if user else "multi-user.target",
