@@ -12,9 +12,10 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from fluid_server.cli import service_plan
 from fluid_server.cli.main import parser
 from fluid_server.cli.service_files import HEADER, end_of, keep_secrets, remembered, with_secrets
-from fluid_server.cli.service_plan import Places, Scope, flags_of, name_of_service, plan_of, secrets_of
+from fluid_server.cli.service_plan import Places, Scope, flags_of, lies_in_a_cache, name_of_service, plan_of, secrets_of
 from fluid_server.config import SECRETS, ServerConfig
 from fluid_server.errors import ConfigError, FluidError
 
@@ -52,6 +53,18 @@ def test_paths_are_whole_since_a_service_runs_elsewhere(tmp_path: Path, monkeypa
     assert flags_of(ServerConfig(model_path=Path("m")), {"model_path"}) == [f"--model-path={tmp_path / 'm'}"]
 
 
+def test_what_is_there_for_one_run_alone_is_no_program_for_a_service() -> None:
+    assert lies_in_a_cache(Path("/home/me/.cache/uv/archive-v0/abc"))
+    assert not lies_in_a_cache(Path("/home/me/.local/share/uv/tools/fluid-server"))
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own Python may lie in a cache."""
+    monkeypatch.setattr(service_plan, "CACHES", set())
+
+
+@pytest.mark.usefixtures("anywhere")
 def test_a_user_s_service_has_the_folder_that_was_found_and_a_log(tmp_path: Path) -> None:
     (config := ServerConfig()).model_fields_set.clear()
     places = Places(definition="x", settings=tmp_path, log_file=tmp_path / "logs" / "x.log")
@@ -60,6 +73,7 @@ def test_a_user_s_service_has_the_folder_that_was_found_and_a_log(tmp_path: Path
     assert (plan.folder, plan.environment) == (tmp_path, tmp_path / ".env")
 
 
+@pytest.mark.usefixtures("anywhere")
 def test_a_system_s_service_writes_into_its_own_folder_unless_another_is_named(tmp_path: Path) -> None:
     places = Places(definition="x", settings=tmp_path, data=tmp_path / "data")
     (config := ServerConfig()).model_fields_set.clear()

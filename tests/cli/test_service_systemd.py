@@ -75,7 +75,7 @@ def test_a_user_s_unit_starts_with_the_session() -> None:
     assert (told["WorkingDirectory"], told["EnvironmentFile"]) == (
         "/home/me/a %%folder", "-/home/me/a %%folder/.env",
     )  # fmt: skip
-    assert not told.keys() & {"User", "DynamicUser", "ProtectSystem", "StateDirectory"}
+    assert not told.keys() & {"User", "DynamicUser", "ProtectSystem", "StateDirectory", "After"}
 
 
 def test_a_system_s_unit_runs_as_a_user_of_its_own_who_may_use_the_devices() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fluid_server.errors import FluidError
 
-PATIENCE = 90  # seconds; ending a server may take its grace and more
+PATIENCE = 600  # seconds; ending a server may take all of its grace
 ABSENT = "There is no program '{program}' here, which keeps services on this system. {hint}"
 PRINT = "'fluid-server service install --print' writes what can be given to another supervisor."
 HINTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from fluid_server.workers.handle import worker_command
 
 NAME = "fluid-server"
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # what systemd, launchd and Task Scheduler take unquoted
+CACHES = {"archive-v0", "builds-v0", "environments-v2"}  # folders of uv's cache
 UNSUITABLE = {
     "--reload": "it is for development",
     "--parent-pid": "a service has no parent to end with",
@@ -133,6 +135,11 @@ def plan_of(config: ServerConfig, name: str, scope: Scope, user: str | None, pla
     """
     if config.reload:
         refuse(["--reload"])
+    if lies_in_a_cache(Path(sys.prefix)):
+        raise ConfigError(
+            f"This program lies in a cache that may be emptied ({sys.prefix}). Install it first, such as by "
+            "'uv tool install', then its service."
+        )
     own = _own_places(config, places)
     chosen = config.model_copy(update=own)
     given = config.model_fields_set | own.keys()
@@ -150,6 +157,11 @@ def plan_of(config: ServerConfig, name: str, scope: Scope, user: str | None, pla
         grace=config.shutdown_grace,
         writable=tuple(path.absolute() for path in _written(chosen, given)),
     )
+
+
+def lies_in_a_cache(prefix: Path) -> bool:
+    """Whether uv has made this environment for one run alone (uvx, uv run --with)."""
+    return bool(CACHES & set(prefix.parts))
 
 
 def refuse(flags: Sequence[str]) -> None:

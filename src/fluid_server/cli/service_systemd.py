@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fluid_server
 from fluid_server.cli.exit_codes import ExitCode
-from fluid_server.cli.service_commands import asked, told
+from fluid_server.cli.service_commands import PRINT, asked, told
 from fluid_server.cli.service_files import removed, written
 from fluid_server.cli.service_plan import Places, Plan, Scope, State
 from fluid_server.errors import FluidError
@@ -20,15 +20,14 @@ SYSTEM_DATA = Path("/var/lib")
 DEVICE_GROUPS = ("render", "video")  # who may use /dev/dri and /dev/accel
 ASKED_FOR = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "Result",
              "ExecMainStatus")  # fmt: skip
-NO_SESSION = "Is this a session of its own (loginctl, not su)? Otherwise use --system."
+NO_SESSION = f"A session that was not logged into (su, a container) has no systemd of its user: use --system. {PRINT}"
 LASTING = (ExitCode.BAD_USAGE, ExitCode.PACKAGE_MISSING)  # what starting again does not mend
 
 UNIT = """\
 # Written by 'fluid-server service install', which replaces it. Your own changes: systemctl {manager}edit {name}
 [Unit]
 Description={description}
-After=network-online.target
-StartLimitIntervalSec=300
+{after}StartLimitIntervalSec=300
 StartLimitBurst=10
 
 [Service]
@@ -53,6 +52,7 @@ UMask=0077
 [Install]
 WantedBy={target}
 """
+AFTER = "Wants=network-online.target\nAfter=network-online.target\n"  # for an address that is not the machine itself
 # PrivateDevices=, DevicePolicy= and ProtectClock= (which implies a DeviceAllow= in systemd before 253) would hide GPU
 # and NPU; MemoryDenyWriteExecute= would forbid the code that OpenVINO compiles at run time.
 USER_HARDENING = """\
@@ -108,7 +108,7 @@ class Systemd:
         """Errors: FluidError where there is no systemd to talk to, or the service's user could not read the program."""
         if plan.user and self._scope is Scope.USER:
             raise FluidError("--user is for a service of the whole system: use it with --system.")
-        told("systemctl", *self._manager, "show", "--property=Version", hint=NO_SESSION if self._manager else "")
+        self._shown("--property=Version")
         if self._scope is Scope.SYSTEM and plan.user is None and (closed := closed_to_others(what_is_read(plan))):
             raise FluidError(
                 f"The service would run as a user of its own, which may not read {closed}. Install the program where "
@@ -143,11 +143,15 @@ class Systemd:
 
     def state(self) -> State:
         """What ``systemctl show`` says."""
-        return state_of(self._systemctl("show", self._name, f"--property={','.join(ASKED_FOR)}"))
+        return state_of(self._shown(self._name, f"--property={','.join(ASKED_FOR)}"))
 
     def log(self, lines: int) -> str:
         """From the journal."""
         return told("journalctl", *self._manager, f"--unit={self._name}", f"--lines={lines}", "--no-pager")
+
+    def _shown(self, *words: str) -> str:
+        """What it is asked first, so where there is nobody to ask this says so."""
+        return told("systemctl", *self._manager, "show", *words, hint=NO_SESSION if self._manager else PRINT)
 
     def _systemctl(self, *words: str) -> str:
         return told("systemctl", *self._manager, *words)
@@ -160,6 +164,7 @@ def unit_of(plan: Plan, groups: Iterable[str]) -> str:
         manager="--user " if user else "",
         name=plan.name,
         description=plan.description,
+        after="" if user else AFTER,
         command=" ".join(word(one) for one in plan.command),
         environment=path(plan.environment),
         folder=path(plan.folder),

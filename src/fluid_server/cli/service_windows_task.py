@@ -22,7 +22,7 @@ RUNNING, DISABLED = 4, 1  # TASK_STATE, which PowerShell gives as a number: the 
 STATES = {0: "unknown", DISABLED: "off", 2: "queued", 3: "waiting to be started", RUNNING: "running"}
 LOOK = (
     "$ErrorActionPreference = 'Stop'; "
-    "$task = Get-ScheduledTask | Where-Object {{ $_.TaskPath -eq '\\' -and $_.TaskName -eq '{name}' }}; "
+    "$task = Get-ScheduledTask -TaskPath '\\' -TaskName '{name}' -ErrorAction SilentlyContinue; "
     "if ($task) {{ [int]$task.State }} else {{ 'absent' }}"
 )
 NEEDS_RIGHTS = "A service of the whole system is installed from a prompt of an administrator."
