@@ -7,6 +7,7 @@ uv run scripts/test_with_models.py --base-url URL        a server that runs alre
 uv run scripts/test_with_models.py --wait 600            seconds that one answer may take (default: 300)
 
 Each model is asked for all that it can: chat whole and streamed, text completion, transcription, speech, embeddings.
+The first question of each waits until it is loaded.
 The exit code is 0 where all answered, 1 where one did not, 2 where there was nothing to ask.
 """
 

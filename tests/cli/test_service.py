@@ -86,6 +86,9 @@ def test_a_service_serves_with_the_settings_that_were_found(box: Box) -> None:
     assert again["pid"] != told["pid"]
     assert httpx.get(f"{again['url']}/v1/models", headers=key).status_code == 200
     assert "--max-choices=5" in again["service"]["command"]
+    # And with --no-start it ends what ran.
+    assert "It is off" in box.well("install", "--no-start", "--", *FLAGS)
+    assert box.run("status").returncode == 3
 
 
 def test_it_stays_off_until_it_is_started(box: Box) -> None:

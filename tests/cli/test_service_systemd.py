@@ -110,7 +110,7 @@ def test_a_system_s_unit_can_run_as_somebody() -> None:
         (
             "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\nMainPID=0\n"
             "NRestarts=3\nResult=signal\nExecMainStatus=9",
-            State(installed=True, enabled=True, restarts=3, detail="activating (auto-restart), signal, exit code 9"),
+            State(installed=True, enabled=True, restarts=3, detail="activating (auto-restart), killed by signal 9"),
         ),
         ("LoadState=not-found\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0",
          State(installed=False, restarts=0, detail="inactive (dead)")),

@@ -138,6 +138,7 @@ def _install(manager: Manager, plan: Plan, config: ServerConfig, wish: Wish) -> 
     if plan.log_file:
         print(f"It logs to {plan.log_file}.")
     if not wish.start:
+        manager.stop()
         print("It is off until 'fluid-server service start'.")
         return RUNS
     manager.start()
@@ -210,7 +211,8 @@ def _status(manager: Manager, wish: Wish) -> int:
 def _words(name: str, state: State, url: str | None) -> str:
     if not state.installed:
         return f"No service '{name}' is installed. 'fluid-server service install' installs it."
-    again = f" It was started again {state.restarts} times." if state.restarts else ""
+    times = "once" if state.restarts == 1 else f"{state.restarts} times"
+    again = f" It was started again {times}." if state.restarts else ""
     if not state.running:
         off = "" if state.enabled else " It is off until 'fluid-server service start'."
         return f"{name} does not run: {state.detail}.{off}{again} 'fluid-server service logs' shows its last lines."

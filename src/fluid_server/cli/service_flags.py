@@ -56,7 +56,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
         "--start",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="after install, start it and wait until it answers (default: yes)",
+        help="after install, start it and wait until it answers; --no-start leaves it off (default: yes)",
     )
     sub.add_argument(
         "--wait",

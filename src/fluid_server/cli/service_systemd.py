@@ -17,6 +17,7 @@ from fluid_server.errors import FluidError
 SYSTEM_UNITS = Path("/etc/systemd/system")
 SYSTEM_SETTINGS = Path("/etc/fluid-server")
 SYSTEM_DATA = Path("/var/lib")
+BY_SIGNAL = {"signal", "core-dump", "oom-kill"}
 DEVICE_GROUPS = ("render", "video")  # who may use /dev/dri and /dev/accel
 ASKED_FOR = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "Result",
              "ExecMainStatus")  # fmt: skip
@@ -204,7 +205,7 @@ def state_of(text: str) -> State:
     result, code = said.get("Result", ""), said.get("ExecMainStatus", "0")
     detail = f"{active} ({sub})"
     if active in {"failed", "activating"} and result not in {"", "success"}:
-        detail += f", {result}, exit code {code}"
+        detail += f", killed by signal {code}" if result in BY_SIGNAL else f", {result}, exit code {code}"
     pid = int(said.get("MainPID") or 0)
     return State(
         installed=said.get("LoadState") not in {None, "not-found"},
