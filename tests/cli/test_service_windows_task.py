@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from fluid_server.cli.service_files import Record, remember
 from fluid_server.cli.service_plan import Plan, Scope
 from fluid_server.cli.service_windows_task import WindowsTask, state_of, task_of
 from fluid_server.errors import FluidError
+from tests.cli.program import ran, well
 
 SID = "S-1-5-21-1-2-3-1001"
 SPACE = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
@@ -187,3 +189,16 @@ def test_the_scheduler_s_refusal_is_handed_on(programs: Path) -> None:
     (programs / "refuse").touch()
     with pytest.raises(FluidError, match=r"'schtasks /Delete /TN' failed: ERROR: Access is denied\."):
         WindowsTask("fluid-server", Scope.USER).remove()
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="the Task Scheduler is Windows'")
+def test_the_scheduler_takes_the_task_and_forgets_it(tmp_path: Path) -> None:
+    name = ("--name", "fluid-server-tests")
+    settings = WindowsTask(name[1], Scope.USER).places.settings
+    try:
+        assert "It is off" in well("service", "install", "--no-start", *name, folder=tmp_path)
+        assert ran("service", "status", *name, folder=tmp_path).returncode == 3
+        assert "Removed" in well("service", "remove", *name, folder=tmp_path)
+        assert ran("service", "status", *name, folder=tmp_path).returncode == 4
+    finally:
+        shutil.rmtree(settings, ignore_errors=True)
