@@ -29,7 +29,7 @@ ends with 0 where it runs, 3 where it does not, 4 where none is installed.
 examples:
   fluid-server service install                              from now on, with this user's session
   fluid-server service install -- --port 9000 --device GPU  with these settings
-  fluid-server service install --system                     with the machine (as root, administrator)
+  fluid-server service install --system                     with the machine (as root)
   fluid-server service install --print                      only what the system would be told
   fluid-server service status
   fluid-server service remove
