@@ -32,9 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in VERBS and not given[0].startswith("-"):
         print(f"fluid-server: {_no_verb(given[0])}", file=sys.stderr)
         return ExitCode.BAD_USAGE
+    given, handed_on = _parted(given)
     options = vars(parser().parse_args(given))
     verb, file = VERBS[options.pop("verb")], options.pop("config", None)
     typed = {name: options.pop(name) for name in verb.settings if name in options}
+    if verb.hands_on:
+        typed = vars(parser().parse_args(["serve", *handed_on]))
+        file = typed.pop("config", file)
+        del typed["verb"]
+        options["handed_on"] = tuple(handed_on)
     try:
         code = _run(verb, typed, file, options)
         print(end="", flush=True)
@@ -46,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return code
+
+
+def _parted(given: list[str]) -> tuple[list[str], list[str]]:
+    """What is the verb's, and what follows ``--`` where the verb hands that on."""
+    if given[0] in VERBS and VERBS[given[0]].hands_on and "--" in given:
+        place = given.index("--")
+        return given[:place], given[place + 1 :]
+    return given, []
 
 
 def _run(verb: Verb, typed: dict[str, Any], file: Path | None, options: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fluid_server.cli import bench_flags
+from fluid_server.cli import bench_flags, service_flags
 from fluid_server.config import ServerConfig
 
 Arguments = argparse.ArgumentParser
@@ -36,7 +36,7 @@ class Verb:
     """One verb. ``target`` is the module and function, imported when it is typed.
 
     ``settings`` are those of the server's settings that are flags of it. ``finds_server``: it is given a Place, not
-    only the settings.
+    only the settings. ``hands_on``: what follows ``--`` are flags of serve, whose settings it is given.
     """
 
     summary: str
@@ -45,6 +45,7 @@ class Verb:
     arguments: Callable[[Arguments], None] = lambda _: None
     notes: str = ""
     finds_server: bool = True
+    hands_on: bool = False
 
 
 def _serve(sub: Arguments) -> None:
@@ -232,6 +233,15 @@ examples:
         arguments=bench_flags.arguments,
         notes=bench_flags.NOTES,
     ),
+    "service": Verb(
+        summary="have the system start the server, and start it again when it fails",
+        target="service:run",
+        settings=(),
+        arguments=service_flags.arguments,
+        notes=service_flags.NOTES,
+        finds_server=False,
+        hands_on=True,
+    ),
     "doctor": Verb(
         summary="check packages, devices, models, port and disk",
         target="doctor:run",
@@ -245,4 +255,5 @@ ALSO_CALLED = {
     "add": "pull", "install": "pull", "remove": "rm", "delete": "rm", "del": "rm", "uninstall": "rm", "info": "show",
     "inspect": "show", "start": "serve", "run": "serve", "stop": "unload", "status": "ps", "top": "ps",
     "check": "doctor", "benchmark": "bench", "perf": "bench", "speed": "bench",
+    "daemon": "service", "systemd": "service", "autostart": "service",
 }  # fmt: skip
