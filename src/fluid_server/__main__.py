@@ -20,12 +20,20 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except ImportError as error:
-        print(
-            f"fluid-server: A package cannot be imported: {error}. The installation is damaged or not complete: "
-            "install Fluid Server again.",
-            file=sys.stderr,
-        )
+        print(f"fluid-server: {_why_not_imported(error)}", file=sys.stderr)
         return PACKAGE_MISSING
+
+
+def _why_not_imported(error: ImportError) -> str:
+    """A library of the system can be installed; else the installation is to blame."""
+    from fluid_server.libraries import what_is_missing
+
+    if missing := what_is_missing(error):
+        return f"It cannot start: {missing}."
+    return (
+        f"A package cannot be imported: {error}. The installation is damaged or not complete: install Fluid Server "
+        "again."
+    )
 
 
 def _fill_streams() -> None:

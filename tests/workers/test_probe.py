@@ -8,8 +8,13 @@ from importlib.util import find_spec
 
 import pytest
 
+from fluid_server.errors import EngineFailed
 from fluid_server.runtimes.table import RUNTIMES
 from fluid_server.workers import probe
+
+
+def missing(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def test_the_report_names_every_runtime() -> None:
@@ -46,25 +51,34 @@ def test_a_check_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("runtime", "reason"),
-    [("openvino", "openvino-genai is not installed: it has no"), ("qnn-whisper", "uv sync --extra qnn")],
+    [
+        ("openvino", "openvino-genai is not installed: it has no wheel for"),
+        ("qnn-whisper", "onnxruntime is not installed: it comes with the extra 'qnn' (uv sync --extra qnn, or pip"),
+        ("llamacpp", "or was left out. llama-cpp-python comes with the extra 'native' (uv sync --extra native, or"),
+    ],
 )
 def test_a_package_that_is_not_installed_is_absent_with_a_reason(
     monkeypatch: pytest.MonkeyPatch, runtime: str, reason: str
 ) -> None:
-    def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
-
     monkeypatch.setattr(probe, "version", missing)
     entry = probe._look(RUNTIMES[runtime])
     assert not entry.available
     assert reason in (entry.reason or "")
+    assert probe.broken({runtime: entry}) == []  # nothing is there that could be mended
+
+
+def test_a_packaged_program_does_not_speak_of_installing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "version", missing)
+    monkeypatch.setattr(probe.sys, "frozen", True, raising=False)
+    assert probe._look(RUNTIMES["qnn-whisper"]).reason == "this program was built without onnxruntime"
 
 
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (ImportError("libgomp.so.1: cannot open shared object file"), "apt install libgomp1"),
-        (OSError("odd"), "cannot be imported: odd"),
+        (ImportError("libgomp.so.1: cannot open shared object file"), "xllamacpp cannot be imported: libgomp.so.1 is"),
+        (OSError("odd"), "xllamacpp cannot be imported: odd"),
+        (EngineFailed("llama.cpp cannot be used here: odd"), "llama.cpp cannot be used here: odd"),
     ],
 )
 def test_a_package_that_does_not_import_says_what_to_install(error: Exception, advice: str) -> None:

@@ -87,7 +87,8 @@ def _runtimes(report: Report) -> Iterator[Finding]:
 def _models(config: ServerConfig, report: Report) -> Iterator[Finding]:
     specs = scan(config.model_path)
     if not specs:
-        yield Finding("models", "warning", f"none in {config.model_path}: copy one in, or use --model-path")
+        yield Finding("models", "warning", f"none in {config.model_path}: fetch one ('fluid-server pull NAME'; "
+                      "'fluid-server list --available' shows some), copy one in, or use --model-path")  # fmt: skip
     for spec in specs:
         if spec.problem:
             yield Finding(f"model {spec.id}", "warning", f"broken: {spec.problem}")

@@ -116,7 +116,11 @@ class Library:
         """Tell the log what can be used, and what cannot and why."""
         usable = [spec for spec in specs if not spec.problem]
         if not usable:
-            logger.warning("there is no usable model in %s: copy one in, or use --model-path", self.folder)
+            logger.warning(
+                "there is no usable model in %s: fetch one ('fluid-server pull NAME'; 'fluid-server list --available' "
+                "shows some), copy one in, or use --model-path",
+                self.folder,
+            )
         for spec in specs:
             if spec.problem:
                 logger.warning("model is broken: %s", spec.problem, extra={"model": spec.id})

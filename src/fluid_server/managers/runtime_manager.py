@@ -38,7 +38,7 @@ from fluid_server.managers.warm_up import to_warm
 from fluid_server.metrics import Metrics
 from fluid_server.types import Ability, ModelSpec
 from fluid_server.workers.handle import WorkerHandle
-from fluid_server.workers.probe import Report, probe
+from fluid_server.workers.probe import Report, broken, probe
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class RuntimeManager:
 
     async def start(self) -> None:
         """Read the catalog; look for runtimes, go on with downloads and warm up in the background."""
-        self._probe = asyncio.create_task(self._look(), name="probe")
+        self._probe = asyncio.create_task(self._look_around(), name="probe")
         specs = await self.library.specs()
         self.library.say_what_is_there(specs)
         known = {name for spec in specs for name in (spec.id, *spec.aliases)}
@@ -130,8 +130,14 @@ class RuntimeManager:
         if self._probe is None or (
             self._probe.done() and not any(one.available for one in self._probe.result().values())
         ):
-            self._probe = asyncio.create_task(self._look(), name="probe")
+            self._probe = asyncio.create_task(self._look_around(), name="probe")
         return await asyncio.shield(self._probe)
+
+    async def _look_around(self) -> Report:
+        report = await self._look()
+        for reason in broken(report):
+            logger.warning("an engine cannot be used: %s", reason)
+        return report
 
     def runtimes_now(self) -> Report | None:
         """The same without waiting: None while the check runs."""

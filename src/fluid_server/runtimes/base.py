@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import ClassVar, TypeVar
 
 from fluid_server.errors import FluidError
+from fluid_server.libraries import what_is_missing
 from fluid_server.types import Cancelled, Counters, Event, Fed, ModelInfo, ModelSpec, Request, RuntimeOptions
 
 Outcome = tuple[int, Event | FluidError]
@@ -111,7 +112,12 @@ def spare_threads() -> int:
 
 
 def plain_reason(error: BaseException) -> str:
-    """An engine's error text without its build paths and source lines: what a person can use."""
+    """An engine's error text without its build paths and source lines: what a person can use.
+
+    Where a library of the system was missing, what to install.
+    """
+    if missing := what_is_missing(error):
+        return missing
     text = str(error).strip() or type(error).__name__
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Exception from ")]
     kept = " ".join(lines or [text])

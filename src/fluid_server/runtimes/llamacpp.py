@@ -131,17 +131,22 @@ def devices() -> list[str]:
 
 
 def _way() -> Way:
-    reasons: list[str] = []
+    absent: list[str] = []
+    broken: list[str] = []
     for way in WAYS:
-        if not (failures := list(_failures(way))):
+        failures = list(_failures(way))
+        if not failures:
             return way
-        reasons += failures
-    raise EngineFailed(f"llama.cpp cannot be used here: {'; '.join(reasons)}")
+        for module, error in failures:
+            kind = absent if isinstance(error, ModuleNotFoundError) else broken
+            kind.append(f"{module}: {plain_reason(error)}")
+    # What is installed and does not import can be mended; that the other is not there says nothing beside it.
+    raise EngineFailed(f"llama.cpp cannot be used here: {'; '.join(broken or absent)}")
 
 
-def _failures(way: Way) -> Iterator[str]:
+def _failures(way: Way) -> Iterator[tuple[str, Exception]]:
     for module in way.modules:
         try:
             import_module(module)
         except (ImportError, OSError, RuntimeError) as error:
-            yield f"{module}: {plain_reason(error)}"
+            yield module, error

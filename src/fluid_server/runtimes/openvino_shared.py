@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluid_server.errors import EngineFailed
-from fluid_server.runtimes.base import spare_threads
+from fluid_server.runtimes.base import plain_reason, spare_threads
 from fluid_server.types import RuntimeOptions
 
 COMPILED_DEVICES = ("GPU", "NPU")  # a compiled-model cache pays there; on CPU it was measured to gain nothing
@@ -19,9 +19,7 @@ def import_genai() -> Any:
     try:
         import openvino_genai
     except ImportError as error:
-        raise EngineFailed(
-            f"openvino-genai cannot be imported here ({error}). 'fluid-server doctor' says what is missing."
-        ) from error
+        raise EngineFailed(f"openvino-genai cannot be imported here: {plain_reason(error)}.") from error
     return openvino_genai
 
 

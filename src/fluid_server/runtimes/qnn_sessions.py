@@ -31,9 +31,7 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise EngineFailed(
-            f"onnxruntime cannot be imported here ({error}). 'fluid-server doctor' says what is missing."
-        ) from error
+        raise EngineFailed(f"onnxruntime cannot be imported here: {plain_reason(error)}.") from error
     onnxruntime.disable_telemetry_events()  # on Windows there is no other switch; elsewhere worker_environment has it
     onnxruntime.set_default_logger_severity(ERRORS_ONLY)
     return onnxruntime

@@ -77,6 +77,7 @@ RUNTIMES: Mapping[str, Entry] = {
             devices=HERE + "llamacpp:devices",
             formats=frozenset({Format.GGUF}),
             kinds=frozenset({Kind.TEXT, Kind.VISION}),  # of a vision model, the language half
+            extra="native",
         ),
         Entry(
             name="echo",

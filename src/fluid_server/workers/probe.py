@@ -16,6 +16,7 @@ from typing import Any
 
 from fluid_server.config import worker_environment
 from fluid_server.errors import FluidError
+from fluid_server.runtimes.base import plain_reason
 from fluid_server.runtimes.table import RUNTIMES, Entry, load_target
 from fluid_server.workers.handle import worker_command
 from fluid_server.workers.kin import end_with_server
@@ -71,6 +72,11 @@ async def probe(timeout: float = PROBE_TIMEOUT) -> Report:
     return {name: _report(answer) for name, answer in answers.items()}
 
 
+def broken(report: Report) -> list[str]:
+    """Why engines that are installed do not import, each reason once: what somebody can mend, unlike an absent one."""
+    return sorted({one.reason for one in report.values() if one.version and not one.available and one.reason})
+
+
 def _report(answer: dict[str, Any]) -> RuntimeReport:
     return RuntimeReport(answer["available"], answer["version"], tuple(answer["devices"]), answer["reason"])
 
@@ -91,7 +97,7 @@ def _look(entry: Entry) -> RuntimeReport:
         return RuntimeReport(True, devices=("CPU",))
     found = _installed(entry.packages)
     if found is None:
-        return RuntimeReport(False, reason=f"{entry.packages[-1]} is not installed: {_why_missing(entry)}")
+        return RuntimeReport(False, reason=_why_missing(entry))
     package, installed = found
     try:
         devices = load_target(entry.devices)()
@@ -102,10 +108,17 @@ def _look(entry: Entry) -> RuntimeReport:
 
 
 def _why_missing(entry: Entry) -> str:
+    """A plain installation brings the last of the packages, where it has a wheel; the extra brings the first."""
+    if getattr(sys, "frozen", False):
+        return f"this program was built without {' and '.join(entry.packages)}"
+    first, last = entry.packages[0], entry.packages[-1]
     here = f"{platform.system()} {platform.machine()}"
-    if entry.extra:
-        return f"it comes with the extra '{entry.extra}' (uv sync --extra {entry.extra}), if it has a wheel for {here}"
-    return f"it has no wheel for {here}, or was left out"
+    extra = f"the extra '{entry.extra}' (uv sync --extra {entry.extra}, or pip install \"fluid-server[{entry.extra}]\")"
+    if not entry.extra:
+        return f"{last} is not installed: it has no wheel for {here}, or was left out"
+    if first == last:
+        return f"{last} is not installed: it comes with {extra}, if it has a wheel for {here}"
+    return f"{last} is not installed: it has no wheel for {here}, or was left out. {first} comes with {extra}"
 
 
 def _installed(packages: Iterable[str]) -> tuple[str, str] | None:
@@ -117,9 +130,6 @@ def _installed(packages: Iterable[str]) -> tuple[str, str] | None:
 
 
 def _import_reason(package: str, error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "libgomp" in text:
-        return f"{package} needs libgomp.so.1: install it (on Debian and Ubuntu: apt install libgomp1)"
-    if sys.platform == "win32" and "DLL" in text:
-        return f"{package} needs the Microsoft Visual C++ Redistributable: {text}"
-    return f"{package} cannot be imported: {text}"
+    if isinstance(error, FluidError):  # our own words: they say what of the package it was
+        return error.message
+    return f"{package} cannot be imported: {plain_reason(error)}"
