@@ -8,10 +8,12 @@ token, and 0.8 instead of 36 ms a step beside a busy Python thread).
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections import deque
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,7 @@ class Library:
         self._level = 0
         self._listener = self.c.llama_log_callback(self._hear)  # kept: the library does not
         self.c.llama_log_set(self._listener, None)
+        _load_backends(Path(self.c._lib._name))
         self.c.llama_backend_init()
         short = ctypes.PyDLL(self.c._lib._name)
         self.sample = _bound(short.llama_sampler_sample, INT, POINTER, POINTER, INT)
@@ -79,6 +82,21 @@ class Library:
                 f"{PACKAGE} {self.version} and its llama.cpp library do not fit together: install it anew, and unset "
                 "LLAMA_CPP_LIB_PATH."
             )
+
+
+def _load_backends(library: Path) -> None:
+    """Load the backends that lie beside the library, the best of each kind for this machine.
+
+    A build with GGML_BACKEND_DL has a file for each, and of the CPU's one for each generation of processors. llama.cpp
+    looks for them beside the program and in the current folder, which anybody may have filled, and not beside itself.
+    In any other build they are linked in: then some are there already.
+    """
+    if sys.platform == "win32":
+        ggml = ctypes.CDLL(str(library.with_name(library.name.replace("llama", "ggml"))))
+    else:  # through the library that needs it: a wheel holds it under several names, each of which would be loaded anew
+        ggml = ctypes.CDLL(str(library))
+    if not _bound(ggml.ggml_backend_reg_count, ctypes.c_size_t)():
+        _bound(ggml.ggml_backend_load_all_from_path, None, ctypes.c_char_p)(str(library.parent).encode())
 
 
 def _bound(function: Any, result: Any, *arguments: Any) -> Any:
