@@ -2,7 +2,7 @@
 
   CMAKE_ARGS="$(uv run --no-project scripts/native_flags.py)" uv sync --extra native --refresh-package llama-cpp-python
 
-Without it, llama.cpp is compiled for the processor at hand, and dies on an older one. uv keeps what it has compiled, and
+Without it, llama.cpp is compiled for the processor at hand, and dies on an older one. uv keeps what it has compiled and
 does not see that the flags are others now: hence the refresh.
 """
 
