@@ -53,8 +53,14 @@ def test_a_check_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch)
     ("runtime", "reason"),
     [
         ("openvino", "openvino-genai is not installed: it has no wheel for"),
-        ("qnn-whisper", "onnxruntime is not installed: it comes with the extra 'qnn' (uv sync --extra qnn, or pip"),
-        ("llamacpp", "or was left out. llama-cpp-python comes with the extra 'native' (uv sync --extra native, or"),
+        (
+            "qnn-whisper",
+            "onnxruntime is not installed: it comes with the extra 'qnn' (in a clone: uv sync --extra qnn; of a",
+        ),
+        (
+            "llamacpp",
+            "or was left out. llama-cpp-python comes with the extra 'native' (in a clone: uv sync --extra native; of",
+        ),
     ],
 )
 def test_a_package_that_is_not_installed_is_absent_with_a_reason(

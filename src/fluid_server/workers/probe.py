@@ -113,7 +113,7 @@ def _why_missing(entry: Entry) -> str:
         return f"this program was built without {' and '.join(entry.packages)}"
     first, last = entry.packages[0], entry.packages[-1]
     here = f"{platform.system()} {platform.machine()}"
-    extra = f"the extra '{entry.extra}' (uv sync --extra {entry.extra}, or pip install \"fluid-server[{entry.extra}]\")"
+    extra = f"the extra '{entry.extra}' (in a clone: uv sync --extra {entry.extra}; of a wheel: FILE[{entry.extra}])"
     if not entry.extra:
         return f"{last} is not installed: it has no wheel for {here}, or was left out"
     if first == last:
