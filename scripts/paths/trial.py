@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from scripts.paths.place import WINDOWS, Failed, Place
+from scripts.paths.place import Failed, Place
 
 CHATS = {"openvino": "fluid-tiny-ov", "llamacpp": "fluid-tiny-gguf"}
 QUESTION = "What is the capital of France?"
@@ -50,7 +50,7 @@ def says_what_to_do(place: Place, program: Path) -> str:
 
 
 @contextmanager
-def served(place: Place, program: Path, *flags: str) -> Iterator[tuple[str, Iterator[str]]]:
+def served(place: Place, program: Path, *flags: str) -> Generator[tuple[str, Iterator[str]]]:
     """A server on a free port: its address, and the lines that it goes on to write."""
     environment: Mapping[str, str] = {**place.environment(place.home()), "FLUID_DATABASE_URL": "sqlite://"}
     with subprocess.Popen(
@@ -62,7 +62,6 @@ def served(place: Place, program: Path, *flags: str) -> Iterator[tuple[str, Iter
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if WINDOWS else 0,
     ) as process:
         assert process.stderr is not None
         over = threading.Timer(SERVED_FOR, process.kill)  # who waits for a line that never comes sees the end of them

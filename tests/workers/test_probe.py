@@ -75,7 +75,7 @@ def test_a_package_that_is_not_installed_is_absent_with_a_reason(
 
 def test_a_packaged_program_does_not_speak_of_installing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "version", missing)
-    monkeypatch.setattr(probe.sys, "frozen", True, raising=False)
+    monkeypatch.setattr("sys.frozen", True, raising=False)
     assert probe._look(RUNTIMES["qnn-whisper"]).reason == "this program was built without onnxruntime"
 
 
