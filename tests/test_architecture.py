@@ -28,12 +28,8 @@ ENGINES = {
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},
-<<<<<<< HEAD
     {"errors", "types", "log", "log_file", "metrics", "machine", "spelling"},
-=======
-    {"errors", "types", "log", "metrics", "machine"},
     {"libraries"},
->>>>>>> 8e842af (libraries: what a machine lacks is said with what brings it, by doctor, at start and by a load)
     {"config"},
     {"catalog", "content", "store"},
     {"runtimes"},
