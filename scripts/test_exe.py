@@ -4,6 +4,7 @@ uv run scripts/test_exe.py               what scripts/build.py made: dist/fluid-
 uv run scripts/test_exe.py PROGRAM       another one, such as dist/onefile/fluid-server
 uv run scripts/test_exe.py --isolated    as another user, without network, in a folder that cannot be written to, where
                                          no Python and no library but C's and zlib can be reached (Linux, as root)
+uv run scripts/test_exe.py --starts 5    only how long it takes to start
 
 It answers chats on every engine in it, streamed and not, transcribes, keeps, is cancelled, ends well and is killed.
 """
@@ -18,6 +19,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -86,6 +88,19 @@ class Trial:
             self.seconds["workers' end after a kill"] = trials.end_badly(running)
         self._done("dies", "its workers end with it")
 
+    def starts(self, count: int) -> None:
+        """Start it so often, each time to its first token; what is reported is the median of each."""
+        lives, tokens = [], []
+        for _ in range(count):
+            with self._server() as running:
+                model = next(trials.models_of(running, Kind.TEXT))
+                tokens.append(trials.first_token(running, model) - running.started)
+                lives.append(running.seconds_to_live)
+                running.stop()
+        self.seconds[f"start to /live, median of {count}"] = median(lives)
+        self.seconds[f"start to first token, median of {count}"] = median(tokens)
+        self._done("starts", f"/live after {min(lives):.2f} to {max(lives):.2f} s")
+
     def report(self) -> dict[str, object]:
         """All that was measured."""
         return {
@@ -139,12 +154,15 @@ def enter(arguments: list[str]) -> int:
     return cell.enter([sys.executable, str(Path(__file__).resolve()), *arguments, "--in-cell"])
 
 
-def run(trial: Trial, report: Path | None) -> int:
-    """Try everything; the first trouble ends it."""
+def run(trial: Trial, *, starts: int, report: Path | None) -> int:
+    """Try everything; the first trouble ends it. With ``starts`` it is only started, so often."""
     try:
-        trial.whole()
-        trial.works()
-        trial.dies()
+        if starts:
+            trial.starts(starts)
+        else:
+            trial.whole()
+            trial.works()
+            trial.dies()
     except Trouble as trouble:
         print(f" ✗ {trouble}", file=sys.stderr)
         return 1
@@ -161,6 +179,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", nargs="?", type=Path, default=PROGRAM, metavar="PROGRAM", help=f"default: {PROGRAM}")
     parser.add_argument("--isolated", action="store_true", help="where nothing else is (Linux, as root)")
+    parser.add_argument(
+        "--starts", type=int, default=0, metavar="N", help="only start it, so often, and report medians"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="what was measured, as JSON")
     parser.add_argument("--in-cell", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -173,8 +194,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fluid-trial-", ignore_cleanup_errors=True) as folder:
         if given.in_cell:
             with inside(program, Path(folder)) as trial:
-                return run(trial, given.report)
-        return run(outside(program, Path(folder)), given.report)
+                return run(trial, starts=given.starts, report=given.report)
+        return run(outside(program, Path(folder)), starts=given.starts, report=given.report)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scripts.bundle.room import INNER
 NEVER = frozenset(
     {
         "pytest", "_pytest", "mypy", "ty", "ruff", "hypothesis", "schemathesis", "openai", "agents", "jsonschema",
-        "PyInstaller", "setuptools", "pip", "openvino_telemetry", "readline", "tkinter",
+        "PyInstaller", "setuptools", "pip", "openvino_telemetry", "hf_xet", "readline", "tkinter",
     }
 )  # fmt: skip
 """Tools for building and testing; what calls home; and GNU readline, which is under the GPL."""

@@ -18,7 +18,12 @@ from scripts.bundle.distributions import closure, missing, modules_of, modules_o
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "fluid_server"
 PROGRAM = "fluid-server"
-NOBODY_NEEDS = "openvino-telemetry"  # we keep OpenVINO from importing it: it tells its makers of every import
+NOBODY_NEEDS = frozenset(
+    {
+        "openvino-telemetry",  # we keep OpenVINO from importing it: it tells its makers of every import
+        "hf-xet",  # the Hub's library downloads by it; we download by ourselves (catalog/hub.py)
+    }
+)
 DEMO_MODELS = ("llm/fluid-tiny-ov", "llm/fluid-tiny-gguf", "whisper/fluid-tiny-whisper-ov")
 QNN_DEMO_MODEL = "whisper/fluid-tiny-whisper-qnn"
 
@@ -39,7 +44,7 @@ LEFT_OUT = (
     "readline", "curses", "tkinter", "idlelib", "lib2to3", "turtledemo", "ensurepip", "pydoc_data", "test",
     # Converters of other frameworks' models; the catalog has only OpenVINO's own format for OpenVINO.
     "openvino.tools", "openvino.torch", "openvino.frontend.jax", "openvino.frontend.onnx", "openvino.frontend.paddle",
-    "openvino.frontend.pytorch", "openvino.frontend.tensorflow", "openvino_telemetry",
+    "openvino.frontend.pytorch", "openvino.frontend.tensorflow",
     # Of the tokenizers only the library is loaded, by openvino_genai.
     "openvino_tokenizers.cli_tools",
     # Tests and tools of the packages.
@@ -56,6 +61,10 @@ OF_THE_SYSTEM = ("libmvec.so",)
 
 SHARED = (".so", ".pyd", ".dll", ".dylib")
 LIBRARIES = ("*.dll", "*.dylib", "*.so", "*.so.*")
+
+STRIPPED = ("xllamacpp.", "libpython3.")
+"""Libraries with symbols that only a debugger reads: 98 MB. Others are left as their makers patched them: OpenVINO's do
+not load any more once they are stripped."""
 
 DEVELOPMENT = ("*.pyi", "*.pc", "*.h", "*.hpp", "*.cmake", "include", "cmake", "py.typed", "samples", "tests")
 """Files beside an engine that only who compiles against it needs."""
@@ -108,7 +117,7 @@ def packages(extras: frozenset[str] = frozenset()) -> frozenset[str]:
         if lacking := missing(PROGRAM, extra):
             raise LookupError(f"{', '.join(lacking)} is not installed here: uv sync --extra {extra}")
     named = ",".join(sorted(extras))
-    without = {NOBODY_NEEDS, *(INSTEAD[extra] for extra in extras if extra in INSTEAD)}
+    without = NOBODY_NEEDS.union(INSTEAD[extra] for extra in extras if extra in INSTEAD)
     return closure(f"{PROGRAM}[{named}]" if named else PROGRAM, without=without)
 
 
@@ -118,7 +127,7 @@ def engine_packages(entry: Entry, inside: Collection[str]) -> frozenset[str]:
     if chosen is None:
         return frozenset()
     every = {name for one in RUNTIMES.values() for name in one.packages}
-    return closure(chosen, without={NOBODY_NEEDS}) - closure(PROGRAM, without=every)
+    return closure(chosen, without=NOBODY_NEEDS) - closure(PROGRAM, without=every)
 
 
 def modules_of_entry(entry: Entry) -> Iterator[str]:
