@@ -20,7 +20,7 @@ SIDE, CORNER, HALF_LINE = 32.0, 7.0, 1.5  # of the drawing: its side, the radius
 GROUND, LINE = (0x0B, 0x6E, 0x99), (0xFF, 0xFF, 0xFF)
 WAVES = (13.0, 21.0)
 FINER = 4  # samples along each side of a pixel
-STEPS = 64  # points along each half of a wave
+STEPS = 24  # points along each half of a wave
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]

@@ -48,6 +48,7 @@ LEFT_OUT = (
     # Of the tokenizers only the library is loaded, by openvino_genai.
     "openvino_tokenizers.cli_tools",
     # Tests and tools of the packages.
+    "onnxruntime.tools", "onnxruntime.quantization", "onnxruntime.transformers", "onnxruntime.datasets",
     "numpy.f2py", "numpy.testing", "sqlalchemy.testing", "alembic.testing", "huggingface_hub.cli",
 )  # fmt: skip
 
@@ -101,6 +102,7 @@ def contents(extras: frozenset[str] = frozenset(), *, models: bool = True) -> Co
     inside = packages(extras)
     entries = [entry for entry in RUNTIMES.values() if not entry.packages or set(entry.packages) & inside]
     engines = {name for entry in entries for name in engine_packages(entry, inside)}
+    engines |= inside - closure(PROGRAM)  # what an extra brings besides: plug-ins, which engines find by themselves
     return Contents(
         modules=tuple(sorted({name for entry in entries for name in modules_of_entry(entry)})),
         late=LATE,

@@ -121,7 +121,7 @@ def of_library(file: Path) -> Part:
 
 def _of_system(file: Path) -> Iterator[Path]:
     """Debian's text on the package that a library is of, where it is Debian's."""
-    if shutil.which("dpkg-query") is None:
+    if not file.is_file() or shutil.which("dpkg-query") is None:
         return
     owner = subprocess.run(
         ["dpkg-query", "-S", f"*/{file.name}"], capture_output=True, text=True, check=False, encoding="utf-8"

@@ -102,8 +102,6 @@ def _look(entry: Entry) -> RuntimeReport:
 
 
 def _why_missing(entry: Entry) -> str:
-    if getattr(sys, "frozen", False):
-        return "this program was built without it"
     here = f"{platform.system()} {platform.machine()}"
     if entry.extra:
         return f"it comes with the extra '{entry.extra}' (uv sync --extra {entry.extra}), if it has a wheel for {here}"
