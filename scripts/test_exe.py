@@ -31,6 +31,7 @@ from scripts.bundle.room import INNER, MB  # noqa: E402
 from scripts.bundle.running import Running, Trouble, bare_environment  # noqa: E402
 
 PROGRAM = ROOT / "dist" / "fluid-server" / ("fluid-server.exe" if sys.platform == "win32" else "fluid-server")
+NO_CELL = "test_exe.py: --isolated needs Linux, root, and namespaces for network and mounts (unshare)."
 QUIET = ("--no-warm-up", "--idle-timeout", "0")
 
 
@@ -144,13 +145,19 @@ def inside(program: Path, folder: Path) -> Generator[Trial, None, None]:
         cell.leave(made)
 
 
+def can_isolate() -> bool:
+    """Whether a cell can be made here."""
+    if sys.platform != "linux":
+        return False
+    from scripts.bundle import cell
+
+    return cell.is_possible()
+
+
 def enter(arguments: list[str]) -> int:
     """Run this again where there is no network. The exit code is that of the trial."""
     from scripts.bundle import cell
 
-    if not cell.is_possible():
-        print("test_exe.py: --isolated needs Linux, root and unshare.", file=sys.stderr)
-        return 2
     return cell.enter([sys.executable, str(Path(__file__).resolve()), *arguments, "--in-cell"])
 
 
@@ -176,26 +183,34 @@ def run(trial: Trial, *, starts: int, report: Path | None) -> int:
 
 def main() -> int:
     """The exit code: 0 all is well, 1 something is not, 2 wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", nargs="?", type=Path, default=PROGRAM, metavar="PROGRAM", help=f"default: {PROGRAM}")
-    parser.add_argument("--isolated", action="store_true", help="where nothing else is (Linux, as root)")
-    parser.add_argument(
-        "--starts", type=int, default=0, metavar="N", help="only start it, so often, and report medians"
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="what was measured, as JSON")
-    parser.add_argument("--in-cell", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parser().parse_args()
     program = given.program.resolve()
     if not program.is_file():
         print(f"test_exe.py: there is no {program}: build it with 'uv run scripts/build.py'.", file=sys.stderr)
         return 2
-    if given.isolated and not given.in_cell:
-        return enter(sys.argv[1:])
+    if (given.isolated or given.isolated_if_possible) and not given.in_cell:
+        if can_isolate():
+            return enter(sys.argv[1:])
+        print(NO_CELL, file=sys.stderr)
+        if given.isolated:
+            return 2
     with tempfile.TemporaryDirectory(prefix="fluid-trial-", ignore_cleanup_errors=True) as folder:
         if given.in_cell:
             with inside(program, Path(folder)) as trial:
                 return run(trial, starts=given.starts, report=given.report)
         return run(outside(program, Path(folder)), starts=given.starts, report=given.report)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("program", nargs="?", type=Path, default=PROGRAM, metavar="PROGRAM", help=f"default: {PROGRAM}")
+    made.add_argument("--isolated", action="store_true", help="where nothing else is (Linux, as root)")
+    made.add_argument("--isolated-if-possible", action="store_true", help="so where that can be had, else as usual")
+    made.add_argument("--starts", type=int, default=0, metavar="N", help="only start it, so often, and report medians")
+    made.add_argument("--report", type=Path, metavar="FILE", help="what was measured, as JSON")
+    made.add_argument("--in-cell", action="store_true", help=argparse.SUPPRESS)
+    return made
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ none of the machine's libraries can be reached, so what runs here brings all tha
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
@@ -17,6 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+if sys.platform != "linux":
+    raise ImportError("only Linux can make such a place")
+
+import fcntl  # no other system has it, so it stands behind the question
+
+UNSHARE = ("unshare", "--net", "--mount")
 NOBODY = 65534
 PROGRAM, HOME, TEMPORARY = "/program", "/home/visitor", "/tmp"
 LIBRARIES = ("libc.so.6", "libm.so.6", "libmvec.so.1", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2",
@@ -37,14 +42,15 @@ class Cell:
 
 def is_possible() -> bool:
     """Whether this machine lets us make one."""
-    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("unshare"):
+    if os.geteuid() != 0 or not shutil.which("unshare"):
         return False
-    return subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode == 0
+    mount = ("mount", "--bind", "/proc", "/proc")
+    return subprocess.run([*UNSHARE, *mount], check=False, capture_output=True).returncode == 0
 
 
 def enter(command: Sequence[str]) -> int:
     """Run this again without network and with mounts of its own; returns its exit code."""
-    return subprocess.run(["unshare", "--net", "--mount", *command], check=False).returncode
+    return subprocess.run([*UNSHARE, *command], check=False).returncode
 
 
 def build(program: Path, root: Path) -> Cell:

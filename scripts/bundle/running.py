@@ -66,18 +66,13 @@ class Running:
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read, name="program-log", daemon=True)
         self._reader.start()
-        until(lambda: self._address() or process.poll() is not None, "the address in its banner")
-        address = self._address()
-        if address is None:
-            raise Trouble(f"it ended with exit code {process.returncode}: {self.log}")
-        self.http = httpx.Client(base_url=address, timeout=PATIENCE)
-        until(self._is_live, "GET /live")
-        self.seconds_to_live = time.monotonic() - self.started
+        self.http = httpx.Client(timeout=PATIENCE)
+        self.seconds_to_live = 0.0
 
     @classmethod
     def start(cls, command: Sequence[str], *flags: str, environment: Mapping[str, str], folder: Path) -> Self:
         """Start it on a free port and wait until it is live. Errors: Trouble."""
-        return cls(
+        running = cls(
             subprocess.Popen(
                 [*command, "serve", "--port", "0", *flags],
                 stdin=subprocess.DEVNULL,
@@ -90,6 +85,22 @@ class Running:
                 creationflags=CREATION_FLAGS,
             )
         )
+        try:
+            running._wait_until_live()
+        except Trouble:
+            running.close()
+            raise
+        return running
+
+    def _wait_until_live(self) -> None:
+        until(lambda: self._address() or self.process.poll() is not None, "the address in its banner")
+        address = self._address()
+        if address is None:
+            self._reader.join(PATIENCE)
+            raise Trouble(f"it ended with exit code {self.process.returncode}: {self.log}")
+        self.http.base_url = httpx.URL(address)
+        until(self._is_live, "GET /live")
+        self.seconds_to_live = time.monotonic() - self.started
 
     def _address(self) -> str | None:
         return next((found[1] for line in list(self.log) if (found := ADDRESS.search(line))), None)
