@@ -6,6 +6,7 @@ name (runtimes, verbs, Hub, migrations), what engines load at run time, and what
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -148,6 +149,16 @@ def submodules(package: str) -> Iterator[str]:
             name = ".".join((package, *inner.parent.parts, file.name.partition(".")[0])).removesuffix(".__init__")
             if file.suffix in (".py", *SHARED) and is_module(name) and not is_left_out(name):
                 yield name
+
+
+def beside_package(package: str) -> Iterator[Path]:
+    """The libraries that a wheel for Windows keeps in a folder beside its package, ``package.libs``.
+
+    The package looks for the folder; elsewhere its libraries name their own, which PyInstaller follows.
+    """
+    spec = find_spec(package) if sys.platform == "win32" else None
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        yield from sorted(Path(place).with_name(f"{package}.libs").glob("*"))
 
 
 def is_module(name: str) -> bool:

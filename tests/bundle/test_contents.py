@@ -12,6 +12,7 @@ from scripts.bundle.contents import (
     EXTRAS,
     LATE,
     LEFT_OUT,
+    beside_package,
     contents,
     is_left_out,
     is_unused,
@@ -114,6 +115,18 @@ def test_modules_are_listed_without_importing_their_package(tmp_path: Path, monk
         file.write_text("raise AssertionError('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert list(submodules("engine")) == ["engine", "engine.inner", "engine.native", "engine.part"]
+
+
+def test_on_windows_the_libraries_beside_a_package_go_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("engine/__init__.py", "engine.libs/part-0123.dll", "engine.libs/.load-order"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("scripts.bundle.contents.sys.platform", "win32")
+    assert [file.name for file in beside_package("engine")] == [".load-order", "part-0123.dll"]
+    monkeypatch.setattr("scripts.bundle.contents.sys.platform", "linux")
+    assert not list(beside_package("engine"))
 
 
 @pytest.mark.parametrize("name", ["openvino.tools.ovc", "readline", "sqlalchemy.testing"])
