@@ -38,7 +38,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
 """What a build may hold besides: extras of the package, each left out unless it is asked for."""
 
 INSTEAD: Mapping[str, str] = MappingProxyType({"native": "xllamacpp"})
-"""The package whose place an extra takes: two engines for one format would be 100 MB for nothing."""
+"""The package whose place an extra takes: the second engine for one format would never be used."""
 
 LEFT_OUT = (
     # The standard library's that no server needs. GNU readline is under GPL-3: it would put the whole under it.

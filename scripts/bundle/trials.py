@@ -17,6 +17,7 @@ from scripts.bundle.running import PATIENCE, Running, Trouble, until
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 RECORDING = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "audio" / "capital-of-france.wav"
+LONG = 1500  # tokens: seconds of work for the demo models
 ENDS_WITHIN = 3.0  # seconds in which all processes are gone after the server's violent end
 FREE_WITHIN = 2.0  # seconds in which a client that left has given its place back
 
@@ -89,20 +90,22 @@ def chat(running: Running, model: str) -> None:
 
 
 def cancel(running: Running, model: str) -> float:
-    """Leave in the middle of an endless answer; returns the seconds until nothing runs any more. Errors: Trouble."""
-    body = {"model": model, "messages": QUESTION, "stream": True, "ignore_eos": True, "max_tokens": 1500}
+    """Leave in the middle of a long answer; returns the seconds until its worker has ended it. Errors: Trouble."""
+    body = {"model": model, "messages": QUESTION, "stream": True, "ignore_eos": True, "max_tokens": LONG}
     with running.http.stream("POST", "/v1/chat/completions", json=body) as response:
         pieces = (line for line in response.iter_lines() if line.startswith("data: {"))
         for _ in range(3):
             next(pieces)
+        before = _cancelled(running, model)
     left = time.monotonic()
-    until(lambda: _leases(running, model) == 0, f"{model} is free after its client has left", FREE_WITHIN)
+    until(lambda: _cancelled(running, model) > before, f"{model} stops when its client has left", FREE_WITHIN)
     return time.monotonic() - left
 
 
-def _leases(running: Running, model: str) -> int:
-    leases: int = running.json("GET", f"/v1/models/{model}")["leases"]
-    return leases
+def _cancelled(running: Running, model: str) -> int:
+    """The worker's own count of requests that it was told to end."""
+    counters = running.json("GET", "/health")["models"][model]["counters"] or {}
+    return int(counters.get("cancelled", 0))
 
 
 def transcribe(running: Running, model: str) -> None:
