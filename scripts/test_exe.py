@@ -47,7 +47,7 @@ class Trial:
     def whole(self) -> None:
         """What must not be in it is not; what it says of itself is right; its engines import."""
         if unwanted := archive.unwanted(self.files, archive.modules_in(self.program)):
-            raise Trouble(f"it has what only building and testing need: {', '.join(unwanted)}")
+            raise Trouble(f"it has what must not be passed on: {', '.join(unwanted)}")
         version = self._say("--version").strip()
         if version != f"fluid-server {__version__}":
             raise Trouble(f"it calls itself {version!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from PyInstaller.archive.readers import CArchiveReader
 
+from scripts.bundle.contents import OF_THE_INSTALLER
 from scripts.bundle.room import INNER
 
 NEVER = frozenset(
@@ -44,9 +45,10 @@ def packages_in(files: Iterable[str]) -> frozenset[str]:
 
 
 def unwanted(files: Iterable[str], modules: Iterable[str]) -> list[str]:
-    """What of NEVER is in it all the same: as a module, a library or a package's metadata."""
+    """What of NEVER is in it all the same: as a module, a library or a package's metadata; and the installer's."""
     inner = {file.removeprefix(f"{INNER}/") for file in files if file.startswith(f"{INNER}/")}
     top = {name.split("/")[0].split(".")[0] for name in inner} | {name.split(".")[0] for name in modules}
     names = top | {name.replace("-", "_") for name in packages_in(inner)}
     names |= {name.rpartition("/")[2].split(".")[0] for name in inner if "lib-dynload/" in name}
-    return sorted(names & NEVER)
+    names_of_files = {name.rpartition("/")[2] for name in inner if METADATA.search(name)}
+    return sorted((names & NEVER) | (names_of_files & set(OF_THE_INSTALLER)))

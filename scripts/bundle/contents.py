@@ -71,6 +71,9 @@ not load any more once they are stripped."""
 DEVELOPMENT = ("*.pyi", "*.pc", "*.h", "*.hpp", "*.cmake", "include", "cmake", "py.typed", "samples", "tests")
 """Files beside an engine that only who compiles against it needs."""
 
+OF_THE_INSTALLER = ("direct_url.json", "uv_build.json", "uv_cache.json", "INSTALLER", "REQUESTED")
+"""Metadata of how a package came to this machine, the folder that it was built in among it."""
+
 LATE = (
     "fluid_server",
     "alembic",

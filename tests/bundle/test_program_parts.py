@@ -65,6 +65,7 @@ def test_what_must_not_be_in_it_is_found_in_every_form() -> None:
     ]
     assert unwanted(files, ["_pytest.config", "fastapi.routing"]) == ["_pytest", "mypy", "openai", "readline"]
     assert unwanted(["_internal/numpy/core.so", "fluid-server"], ["fastapi"]) == []
+    assert unwanted(["_internal/fluid_server-1.0.dist-info/direct_url.json"], []) == ["direct_url.json"]
 
 
 def test_an_engine_that_was_built_in_must_import() -> None:
