@@ -129,8 +129,9 @@ class Trial:
 
 
 def outside(program: Path, folder: Path) -> Trial:
-    """The program where it lies, started in an empty folder with hardly any environment."""
-    return Trial(program, (str(program),), bare_environment(folder), folder)
+    """The program where it lies, started in an empty folder with hardly any environment; its user's data stay alone."""
+    environment = {**bare_environment(folder), "FLUID_DATA_DIR": str(folder / "data")}
+    return Trial(program, (str(program),), environment, folder)
 
 
 @contextmanager
