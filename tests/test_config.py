@@ -274,6 +274,16 @@ def test_other_times_are_refused(text: str) -> None:
     assert refusal({"store_ttl": text}).param == "store_ttl"
 
 
+def test_the_packaged_program_s_own_models_are_offered_unless_a_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert load_config().shipped_models is None
+    monkeypatch.setattr("fluid_server.config.sys._MEIPASS", str(tmp_path), raising=False)
+    assert load_config().shipped_models == tmp_path / "models"
+    assert load_config().model_copy(update={"echo": True}).shipped_models == tmp_path / "models"
+    assert load_config({"model_path": tmp_path}).shipped_models is None
+
+
 # --- what is handed on -----------------------------------------------------------------------------------------
 
 

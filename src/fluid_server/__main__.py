@@ -46,6 +46,10 @@ def _fill_streams() -> None:
 
 def _run() -> int:
     """Run the command line; ``worker`` and ``probe`` are how the server starts itself and stay light."""
+    if getattr(sys, "frozen", False):  # what multiprocessing starts of itself is this program, too
+        from multiprocessing import freeze_support
+
+        freeze_support()
     verb = sys.argv[1:2]
     if verb == ["worker"]:
         from fluid_server.workers.loop import main as worker

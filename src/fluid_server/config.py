@@ -214,6 +214,12 @@ class ServerConfig(BaseSettings):
         return (self.data_dir, self.model_path) if self.data_dir else (self.model_path,)
 
     @property
+    def shipped_models(self) -> Path | None:
+        """The models inside the packaged program, offered besides; none where a setting names the models folder."""
+        inside = getattr(sys, "_MEIPASS", None)  # PyInstaller's: where the program's files are
+        return Path(inside) / "models" if inside and "model_path" not in self.model_fields_set else None
+
+    @property
     def database(self) -> str:
         """The URL of the database of what is kept."""
         if self.database_url is not None:

@@ -54,6 +54,12 @@ def test_a_folder_goes_as_a_whole_and_its_owner_with_it(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
+def test_what_came_with_the_program_is_not_removed(tmp_path: Path) -> None:
+    specs = scan(tmp_path, MODELS)
+    with pytest.raises(InvalidRequest, match="in the program's own folder"):
+        plan(find(specs, "fluid-tiny-ov"), specs, tmp_path)
+
+
 def test_a_folder_that_sorts_by_kind_stays(tmp_path: Path) -> None:
     shutil.copytree(OPENVINO, tmp_path / "llm" / "ov")
     assert gone(tmp_path, "ov") == []

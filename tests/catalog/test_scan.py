@@ -44,6 +44,18 @@ def test_a_folder_that_is_not_there_has_no_models(tmp_path: Path) -> None:
     assert scan(tmp_path) == ()
 
 
+def test_what_came_with_the_program_is_listed_too_and_gives_way_to_the_folder_s_own(
+    models: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "llm" / "fluid-tiny-ov"
+    shutil.copytree(models / "llm" / "fluid-tiny-ov", own)
+    specs = {spec.id: spec for spec in scan(tmp_path, models)}
+    assert specs["fluid-tiny-ov"].path == own
+    assert specs["fluid-tiny-gguf:F16"].path.is_relative_to(models)
+    assert [spec.id for spec in scan(tmp_path / "nowhere", models)] == [spec.id for spec in scan(models)]
+    assert [spec.id for spec in scan(models, models)] == [spec.id for spec in scan(models)]
+
+
 def test_ids_come_sorted(write_gguf: WriteGguf, tmp_path: Path) -> None:
     for name in ("llm/b/x.gguf", "c.gguf", "a/owner/x.gguf"):
         write_gguf(name)

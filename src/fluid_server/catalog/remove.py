@@ -58,7 +58,9 @@ def plan(spec: ModelSpec, specs: Sequence[ModelSpec], folder: Path) -> Removal:
     root = folder.resolve()
     if not all(path.parent.resolve().is_relative_to(root) for path in paths):
         raise InvalidRequest(
-            f"The files of '{spec.id}' lie outside the models folder, behind a link: remove them there.", param="model"
+            f"The files of '{spec.id}' lie outside the models folder, behind a link or in the program's own folder: "
+            "remove them there.",
+            param="model",
         )
     return removal
 

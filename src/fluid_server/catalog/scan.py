@@ -32,13 +32,25 @@ NOTHING_KNOWN = (
 )
 
 
-def scan(folder: Path) -> tuple[ModelSpec, ...]:
-    """Every model under the folder, sorted by id. Never fails: what cannot be read is listed as broken."""
+def scan(folder: Path, shipped: Path | None = None) -> tuple[ModelSpec, ...]:
+    """Every model under the folder, sorted by id. Never fails: what cannot be read is listed as broken.
+
+    Those of the folder ``shipped``, which came with the program, are there too, but for what ``folder`` has in the same
+    place under the same name.
+    """
+    own = _placed(folder)
+    others = _placed(shipped) if shipped else {}
+    return name_apart([*own.values(), *(one for place, one in others.items() if place not in own)])
+
+
+def _placed(folder: Path) -> dict[tuple[Path, str], Placed]:
+    """The models of a folder, by their place in it and their names."""
     try:
         root = look(folder)
     except OSError:
-        return ()
-    return name_apart([*_loose(root, ()), *_below(root, ())])
+        return {}
+    found = (*_loose(root, ()), *_below(root, ()))
+    return {(one.spec.path.relative_to(folder), one.spec.id): one for one in found}
 
 
 def _loose(folder: Folder, parents: tuple[str, ...]) -> Iterator[Placed]:

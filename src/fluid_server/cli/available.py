@@ -61,7 +61,7 @@ async def _specs(place: Place) -> Sequence[ModelSpec]:
     async with server_of(place) as server:
         if server is not None:
             return [spec_of(one) for one in await server.models()]
-    return await Library(place.config.model_path, echo=False).specs()
+    return await Library(place.config.model_path, echo=False, shipped=place.config.shipped_models).specs()
 
 
 def entry_of(one: Preset, specs: Sequence[ModelSpec], report: Report, device: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _runtimes(report: Report) -> Iterator[Finding]:
 
 
 def _models(config: ServerConfig, report: Report) -> Iterator[Finding]:
-    specs = scan(config.model_path)
+    specs = scan(config.model_path, config.shipped_models)
     if not specs:
         yield Finding("models", "warning", f"none in {config.model_path}: fetch one ('fluid-server pull NAME'; "
                       "'fluid-server list --available' shows some), copy one in, or use --model-path")  # fmt: skip

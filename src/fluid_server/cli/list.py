@@ -41,7 +41,7 @@ async def _look(place: Place) -> tuple[list[Json], list[Json]]:
     async with server_of(place) as server:
         if server is not None:
             return await server.models(), under_way(await server.downloads())
-    library = Library(place.config.model_path, echo=place.config.echo)
+    library = Library(place.config.model_path, echo=place.config.echo, shipped=place.config.shipped_models)
     found = [entry(spec) for spec in await library.specs()]
     return found, await asyncio.to_thread(of_folder, library.folder)
 

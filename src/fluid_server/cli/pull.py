@@ -142,7 +142,7 @@ async def _source(place: Place) -> AsyncGenerator[Source, None]:
         if server is not None:
             yield FromServer(server)
             return
-    library = Library(place.config.model_path, echo=False)
+    library = Library(place.config.model_path, echo=False, shipped=place.config.shipped_models)
     manager = DownloadManager(place.config, library, EventFeed(), Metrics())
     try:
         yield FromHere(manager, library)

@@ -157,7 +157,7 @@ async def _remove(place: Place, target: Target) -> None:
 
 
 def _library(place: Place) -> Library:
-    return Library(place.config.model_path, echo=place.config.echo)
+    return Library(place.config.model_path, echo=place.config.echo, shipped=place.config.shipped_models)
 
 
 def _agreed(target: Target) -> bool:

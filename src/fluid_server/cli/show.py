@@ -85,7 +85,8 @@ async def _facts(place: Place, name: str, *, look_around: bool) -> dict[str, Any
 
 async def _spec(place: Place, name: str, live: Json | None) -> ModelSpec | None:
     """The model in the folder; None where the server has another folder, so that its model is not here."""
-    library = Library(place.config.model_path, echo=place.config.echo or live is not None)
+    config = place.config
+    library = Library(config.model_path, echo=config.echo or live is not None, shipped=config.shipped_models)
     if live is None:
         return await library.describe(name)
     found = next((spec for spec in await library.specs() if spec.id == live["id"]), None)

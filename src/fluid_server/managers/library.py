@@ -23,10 +23,12 @@ LOOK = 1.0  # seconds that a listing may wait for the disk
 
 
 class Library:
-    """What models there are. Scans run in a thread, one at a time."""
+    """What models there are: in the folder, and in ``shipped``, where nothing is written. Scans run in a thread, one
+    at a time."""
 
-    def __init__(self, folder: Path, *, echo: bool) -> None:
+    def __init__(self, folder: Path, *, echo: bool, shipped: Path | None = None) -> None:
         self.folder = folder
+        self._shipped = shipped
         self._echo = echo
         self._specs: tuple[ModelSpec, ...] = ()
         self._scanned = -RESCAN_AFTER
@@ -60,7 +62,7 @@ class Library:
             if self._scanned >= asked:  # another scan began since: its result will do
                 return
             self._scanned = time.monotonic()
-            found = await asyncio.to_thread(scan, self.folder)
+            found = await asyncio.to_thread(scan, self.folder, self._shipped)
             self._stale = False
             self._specs = (*found, echo_spec()) if self._echo else found
 

@@ -62,7 +62,7 @@ class RuntimeManager:
         self.feed = EventFeed()
         self.metrics = Metrics()
         self._herald = Herald(self.feed, self.metrics)
-        self.library = Library(config.model_path, echo=config.echo)
+        self.library = Library(config.model_path, echo=config.echo, shipped=config.shipped_models)
         self.downloads = DownloadManager(config, self.library, self.feed, self.metrics)
         self._arrivals = Arrivals(config, self.library, self.downloads)
         self._room = Room(config, self.slots, self._evict)

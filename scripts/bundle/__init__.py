@@ -1,0 +1,1 @@
+"""What goes into the packaged program, under which licences, and what takes how much room."""
