@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
+from starlette.types import Receive
 
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ClientGone, InvalidRequest, StoreOff
@@ -100,7 +101,12 @@ def expect(visitor: Visitor, *, end_user: str = "", keep_alive: float | None = N
 
 async def disconnected(request: Request) -> None:
     """Return when the client has closed the connection. The body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
+    await left(request.receive)
+
+
+async def left(receive: Receive) -> None:
+    """The same, where there is no request any more."""
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
