@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-ROOM = 256 * 1024  # bytes that are taken at once; Linux's pipes hold 64 KiB
+ROOM = 16 * 1024  # bytes that are taken at once: some hundred tokens, after which others have their turn
 
 
 class Listener:
