@@ -17,6 +17,7 @@ from fluid_server.errors import FluidError
 from fluid_server.types import Counters, Event, Fed, ModelInfo, ModelSpec, Request, RuntimeOptions, TextPiece
 
 LENGTH = struct.Struct("<Q")
+LONGEST = 2**32  # bytes of a message; a length beyond it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ class Frames:
         try:
             while held - start >= LENGTH.size:
                 (length,) = LENGTH.unpack_from(self._held, start)
+                if length > LONGEST:
+                    raise Garbled(f"a message cannot have {length} bytes")
                 end = start + LENGTH.size + length
                 if end > held:
                     return
