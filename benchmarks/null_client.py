@@ -2,9 +2,9 @@
 
 A process of its own, so that neither the server nor who measures pays for it. The address of the server is the first
 argument. Reads ``streams tokens`` lines from stdin and answers each with one JSON object: tokens (the server's own
-count), seconds from the first request to the last byte, events (chunks of the streams), reads, and the client's own
-seconds of CPU. The sockets are looked at every two milliseconds, not at every packet: a reader that is woken for each
-one takes a core from the server that it measures.
+count), seconds from the first request to the last byte, begun (seconds until each stream had come to its first bytes),
+events (chunks of the streams), reads, and the client's own seconds of CPU. The sockets are looked at every two
+milliseconds, not at every packet: a reader that is woken for each one takes a core from the server that it measures.
 """
 
 from __future__ import annotations
@@ -76,10 +76,13 @@ def together(url: str, streams: int, tokens: int) -> dict[str, float]:
     for stream in all_of_them:
         stream.connection.sendall(asked)
         selector.register(stream.connection, selectors.EVENT_READ, stream)
+    begun = 0.0
     while selector.get_map():
         for key, _ in selector.select():
             if key.data.read(buffer):
                 selector.unregister(key.fileobj)
+        if not begun and all(stream.reads for stream in all_of_them):
+            begun = time.perf_counter() - started
         time.sleep(EVERY)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     for connection in opened:
@@ -87,6 +90,7 @@ def together(url: str, streams: int, tokens: int) -> dict[str, float]:
     return {
         "tokens": sum(stream.tokens for stream in all_of_them),
         "seconds": seconds,
+        "begun": begun,
         "events": sum(stream.events for stream in all_of_them),
         "reads": sum(stream.reads for stream in all_of_them),
         "cpu": used,
