@@ -80,7 +80,6 @@ def set_up(level: str = "info", style: str = "text", *, file: logging.Handler | 
         "uvicorn.error",
         "uvicorn.access",
         "asyncio",
-        "sse_starlette",
         "httpx2",
         "httpcore2",
         "huggingface_hub",

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import accumulate, chain
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, PlatformCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from fluid_server import __version__
 
@@ -57,8 +59,9 @@ class Metrics:
                                        "line for it, the model's loading left out", WAITS, "model")  # fmt: skip
         self.first_token_seconds = histogram("time_to_first_token_seconds", "From the request to its first text, "
                                              "loading and waiting included", WAITS, "model")  # fmt: skip
-        self.inter_token_seconds = histogram("inter_token_latency_seconds", "Between a token's text and the next one's "
-                                             "of the same answer", GAPS, "model")  # fmt: skip
+        self.inter_token_seconds = Gaps("fluid_inter_token_latency_seconds", "Between a token's text and the next "
+                                        "one's of the same answer")  # fmt: skip
+        self.registry.register(self.inter_token_seconds)
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of complete answers", "model")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens of complete answers that a cache saved the "
                                      "work of", "model")  # fmt: skip
@@ -107,6 +110,47 @@ class Metrics:
 
 def _either(words: Iterable[str]) -> str:
     return " or ".join(", ".join(words).rsplit(", ", 1))
+
+
+class Gaps(Collector):
+    """A histogram by model for what is counted with every token: Prometheus' own takes 3 µs for each.
+
+    Told of on the event loop, many equal ones at once; read by the thread that writes the page.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self._models: dict[str, GapsOfModel] = {}
+
+    def labels(self, model: str) -> GapsOfModel:
+        """A model's own, which begins at 0."""
+        return self._models.setdefault(model, GapsOfModel())
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, as one histogram."""
+        family = HistogramMetricFamily(self._name, self._text, labels=["model"])
+        for model, gaps in list(self._models.items()):
+            family.add_metric([model], gaps.buckets(), gaps.seconds)
+        yield family
+
+
+class GapsOfModel:
+    """How many gaps were how long, and all of them together in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._counts = [0] * (len(GAPS) + 1)
+
+    def observe(self, seconds: float, count: int) -> None:
+        """So many of this length."""
+        self.seconds += seconds * count
+        self._counts[bisect_left(GAPS, seconds)] += count
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many were at most as long, by bound as Prometheus writes it."""
+        bounds = [*map(floatToGoString, GAPS), "+Inf"]
+        return list(zip(bounds, accumulate(map(float, self._counts)), strict=True))
 
 
 class _Page(Collector):

@@ -63,3 +63,150 @@ def test_heartbeats_come_while_the_client_waits_and_never_behind_the_last_event(
     bodies = asyncio.run(_sent(failure))
     assert b": generating\n\n" in bodies[: bodies.index(b"data: {}\n\n")]
     assert bodies[-1].startswith(b'data: {"error"' if failure else b"data: [DONE]")
+
+
+class Held:
+    """Frames of which the first comes at once and no other ever, and whether they were let go of."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: {}\n\n"
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+class Door:
+    """A client's connection, as the server's side of ASGI sees it."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.bodies: list[bytes] = []
+        self.left = asyncio.Event()
+        self.written = asyncio.Event()
+        self.complete = False
+        self._reads = reads
+
+    async def receive(self) -> Message:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            return
+        if not self._reads:
+            await asyncio.Event().wait()
+        self.bodies += [message["body"]] if message["body"] else []
+        self.complete = not message["more_body"]
+        self.written.set()
+
+    async def answer(self, frames: AsyncGenerator[bytes, None], *, heartbeat: float = 60.0) -> asyncio.Task[None]:
+        """The stream, on its way."""
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        request = Request(scope, self.receive)
+        response = await sse.respond(request, frames, heartbeat=heartbeat, activity=lambda: "generating")
+        return asyncio.create_task(response(scope, self.receive, self.send))
+
+
+def test_a_client_that_leaves_frees_what_it_held() -> None:
+    async def work() -> None:
+        held, door = Held(), Door()
+        answering = await door.answer(held.frames())
+        await door.written.wait()
+        door.left.set()
+        await answering
+        assert held.closed
+        assert not door.complete
+
+    asyncio.run(work())
+
+
+def test_a_server_that_ends_an_answer_frees_what_it_held() -> None:
+    async def work() -> None:
+        held, door = Held(), Door()
+        answering = await door.answer(held.frames())
+        await door.written.wait()
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+        assert held.closed
+
+    asyncio.run(work())
+
+
+def test_a_client_that_reads_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sse, "UNREAD", 0.01)
+
+    async def work() -> None:
+        held, door = Held(), Door(reads=False)
+        await (await door.answer(held.frames()))
+        assert held.closed
+        assert not door.bodies
+
+    asyncio.run(work())
+    assert "has read nothing" in caplog.text
+
+
+def test_a_client_that_waits_for_long_is_not_taken_for_one_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "UNREAD", BEAT)
+
+    async def work() -> None:
+        held, door = Held(), Door()
+        answering = await door.answer(held.frames(), heartbeat=2 * BEAT)
+        while door.bodies.count(b": generating\n\n") < 3:
+            door.written.clear()
+            await door.written.wait()
+        assert not answering.done()
+        door.left.set()
+        await answering
+
+    asyncio.run(work())
+
+
+def test_a_client_that_leaves_before_the_first_event_frees_what_it_held() -> None:
+    closed = []
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            closed.append(True)
+
+    async def work() -> None:
+        door = Door()
+        answering = await door.answer(frames(), heartbeat=BEAT)  # it has begun with a comment
+        await door.written.wait()
+        door.left.set()
+        await answering
+
+    asyncio.run(work())
+    assert closed == [True]
+
+
+def test_a_defect_in_the_middle_is_told_and_nothing_of_it_leaks(caplog: pytest.LogCaptureFixture) -> None:
+    async def frames() -> AsyncGenerator[bytes, None]:
+        yield b"data: {}\n\n"
+        raise ZeroDivisionError("secret")
+
+    async def work() -> list[bytes]:
+        door = Door()
+        await (await door.answer(frames()))
+        assert door.complete
+        return door.bodies
+
+    first, last = asyncio.run(work())
+    assert first == b"data: {}\n\n"
+    assert last.startswith(b'data: {"error"')
+    assert b"secret" not in last
+    assert "defect in the middle of a stream" in caplog.text
+
+
+def test_a_mould_fills_in_any_text_as_json_has_it() -> None:
+    mould = sse.Mould({"a": 1, "text": sse.HOLE, "b": None})
+    for text in ('"quotes"\\', "line\nend\u2028", "ä🦊", ""):
+        assert mould.filled(text) == sse.frame({"a": 1, "text": text, "b": None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from fluid_server.types import (
     RuntimeOptions,
     TextPiece,
 )
+from fluid_server.workers import handle as handles
+from fluid_server.workers import pipe
 from fluid_server.workers.handle import WorkerHandle, describe_exit, worker_command
 from fluid_server.workers.protocol import Load, Submit
 
@@ -240,6 +243,37 @@ def test_a_worker_that_never_gets_its_first_message_in_order_dies_with_words() -
         handle = WorkerHandle("odd", lambda ended: None)
         with pytest.raises(EngineFailed, match="first message must be Load"):
             await handle.start(out_of_order, TIMEOUT)
+
+    run(work())
+
+
+def test_a_worker_is_heard_by_a_thread_where_event_loops_know_no_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe, "HERE", pipe.ThreadedPipe)
+
+    async def work() -> None:
+        async with worker() as handle:
+            answers = await asyncio.gather(*(events_of(handle, hello(f"number {i} here")) for i in range(8)))
+            ticket = handle.submit(ENDLESS)
+            await ticket.batch()
+            process_of(handle).kill()
+            with pytest.raises(WorkerDied):
+                _ = [events async for events in ticket.batches()]
+        for number, events in enumerate(answers):
+            assert "".join(one.text for one in events if isinstance(one, TextPiece)) == f"number {number} here"
+
+    run(work())
+
+
+def test_a_worker_whose_words_are_garbled_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    babble = "import sys; sys.stdout.write('who put this on stdout?'); sys.stdout.flush(); sys.stdin.read()"
+    monkeypatch.setattr(handles, "worker_command", lambda: [sys.executable, "-c", babble])
+    monkeypatch.setattr(handles, "WAIT_AFTER_KILL", 0.01)
+
+    async def work() -> None:
+        handle = WorkerHandle("babbler", lambda ended: None)
+        with pytest.raises(EngineFailed, match="ended while loading"):
+            await handle.start(Load("echo", echo_spec(), RuntimeOptions()), TIMEOUT)
+        assert handle.ended.is_set()
 
     run(work())
 

@@ -181,7 +181,7 @@ class Background:
             size -= self._recordings.pop(ended.pop(0)).size
 
 
-def _background(request: Request) -> Background:
+async def _background(request: Request) -> Background:
     return cast("Background", request.app.state.background)
 
 

@@ -1,4 +1,7 @@
-"""What routes are given: the manager, the configuration, and the knowledge that a client has left."""
+"""What routes are given: the manager, the configuration, and the knowledge that a client has left.
+
+All of it is asynchronous although nothing here waits: FastAPI runs what is not in a thread, once for each request.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
+from starlette.types import Receive
 
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ClientGone, InvalidRequest, StoreOff
@@ -23,24 +27,24 @@ MAX_CLIENT = 300  # characters of what tells clients apart
 SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
-def _manager(request: HTTPConnection) -> RuntimeManager:
+async def _manager(request: HTTPConnection) -> RuntimeManager:
     return cast("RuntimeManager", request.app.state.manager)
 
 
-def _config(request: HTTPConnection) -> ServerConfig:
+async def _config(request: HTTPConnection) -> ServerConfig:
     return cast("ServerConfig", request.app.state.config)
 
 
-def _uploads(request: Request) -> Path:
+async def _uploads(request: Request) -> Path:
     return cast("Path", request.app.state.uploads)
 
 
-def _kept(request: Request) -> Store | None:
+async def _kept(request: Request) -> Store | None:
     return cast("Store | None", request.app.state.store)
 
 
-def _store(request: Request) -> Store:
-    return needed(_kept(request))
+async def _store(request: Request) -> Store:
+    return needed(await _kept(request))
 
 
 def needed(store: Store | None, param: str | None = None) -> Store:
@@ -55,14 +59,14 @@ def needed(store: Store | None, param: str | None = None) -> Store:
     return store
 
 
-def _visitor(request: Request) -> Visitor:
-    headers, own = request.headers, _config(request).request_timeout
+async def _visitor(request: Request) -> Visitor:
+    headers, own = request.headers, (await _config(request)).request_timeout
     limits = [limit for limit in (own or None, _timeout(headers.get("x-request-timeout"))) if limit is not None]
     arrived: float = request.state.arrived
-    return Visitor(client=_client(request), timeout=min(limits, default=None), started=arrived)
+    return Visitor(client=await _client(request), timeout=min(limits, default=None), started=arrived)
 
 
-def _client(request: HTTPConnection) -> str:
+async def _client(request: HTTPConnection) -> str:
     host = request.client.host if request.client else ""
     program = request.headers.get("x-client-id") or request.headers.get("user-agent") or ""
     return f"{host} {program}"[:MAX_CLIENT]
@@ -100,7 +104,12 @@ def expect(visitor: Visitor, *, end_user: str = "", keep_alive: float | None = N
 
 async def disconnected(request: Request) -> None:
     """Return when the client has closed the connection. The body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
+    await left(request.receive)
+
+
+async def left(receive: Receive) -> None:
+    """The same, where there is no request any more."""
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 

@@ -50,7 +50,7 @@ class Secrets:
         return self.find(value) is not None
 
 
-def _secrets(connection: HTTPConnection) -> Secrets:
+async def _secrets(connection: HTTPConnection) -> Secrets:
     return cast("Secrets", connection.app.state.secrets)
 
 

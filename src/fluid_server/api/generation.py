@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
 from typing import Any
 
 from fluid_server import __version__
@@ -188,20 +189,33 @@ def token_text(token: TokenLogprob) -> str:
 def merged(events: Iterable[Event]) -> list[Event]:
     """Neighbouring pieces of one choice as one: a client that is behind catches up in fewer chunks."""
     result: list[Event] = []
-    for event in events:
-        joined = _joined(result[-1], event) if result else None
-        if joined is None:
-            result.append(event)
-        else:
-            result[-1] = joined
+    for choice, some in groupby(events, _choice_of_text):
+        if choice is not None:
+            result.append(_one_text(choice, [event for event in some if isinstance(event, TextPiece)]))
+            continue
+        for event in some:
+            joined = _joined(result[-1], event) if result else None
+            if joined is None:
+                result.append(event)
+            else:
+                result[-1] = joined
     return result
+
+
+def _choice_of_text(event: Event) -> int | None:
+    return event.choice if isinstance(event, TextPiece) else None
+
+
+def _one_text(choice: int, pieces: list[TextPiece]) -> TextPiece:
+    if len(pieces) == 1:
+        return pieces[0]
+    logprobs = tuple(chain.from_iterable([piece.logprobs for piece in pieces]))
+    return TextPiece(choice, "".join([piece.text for piece in pieces]), logprobs)
 
 
 def _joined(last: Event, event: Event) -> Event | None:
     """The two as one; None where they are not of one kind, choice and call."""
     match last, event:
-        case TextPiece() as first, TextPiece() as then if first.choice == then.choice:
-            return TextPiece(first.choice, first.text + then.text, first.logprobs + then.logprobs)
         case ReasoningPiece() as first, ReasoningPiece() as then if first.choice == then.choice:
             return ReasoningPiece(first.choice, first.text + then.text)
         case ToolPiece() as first, ToolPiece(id=None) as then if _same_call(first, then):

@@ -17,12 +17,12 @@ NAMES = frozenset({"after", "limit", "order"})
 SHOWN = 80  # characters of a name that a client made up
 
 
-def newest_first(request: Request, limit: Limit = 20, order: OldestFirst = "desc", after: After = None) -> Paging:
+async def newest_first(request: Request, limit: Limit = 20, order: OldestFirst = "desc", after: After = None) -> Paging:
     """The part of a list that a query wants."""
     return Paging(after, limit, order)
 
 
-def oldest_first(request: Request, limit: Limit = 20, order: OldestFirst = "asc", after: After = None) -> Paging:
+async def oldest_first(request: Request, limit: Limit = 20, order: OldestFirst = "asc", after: After = None) -> Paging:
     """The part of a list that a query wants, where OpenAI begins with the oldest."""
     return Paging(after, limit, order)
 

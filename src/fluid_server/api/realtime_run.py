@@ -53,7 +53,7 @@ class Sessions:
             task.cancel()
 
 
-def _sessions(connection: HTTPConnection) -> Sessions:
+async def _sessions(connection: HTTPConnection) -> Sessions:
     return cast("Sessions", connection.app.state.sessions)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
-from sse_starlette.event import ServerSentEvent
-from sse_starlette.sse import AppStatus, EventSourceResponse, SendTimeoutError
-from starlette.types import Message, Receive, Scope, Send
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from fluid_server.api.deps import disconnected
+from fluid_server.api.deps import disconnected, left
 from fluid_server.api.errors import body_of, internal_error
 from fluid_server.errors import ClientGone, FluidError
 
@@ -23,10 +22,8 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 UNREAD = 60.0  # seconds that a client may leave everything unread before its stream, and its place in the model, end
-
-# Streams are ended by the manager's drain, with an error that the client can read, rather than cut off.
-AppStatus.enable_automatic_graceful_drain = False
-
+# No cache may keep it, and no proxy may collect it before it passes it on.
+HEADERS = {"Cache-Control": "no-store", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
 
 HOLE = "\0"  # where a mould's text goes
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -99,8 +96,12 @@ async def respond(
     return _Stream(first, frames, heartbeat, activity, ending or Ending())
 
 
-class _Stream(EventSourceResponse):
-    """Ends where the client has stopped reading: what it holds is wanted by others."""
+class _Stream(StreamingResponse):
+    """Ends where the client has left, or has stopped reading: what it holds is wanted by others.
+
+    Nothing but the writing itself is done for each event: whether the client is there and reads is watched by tasks
+    beside it.
+    """
 
     def __init__(
         self,
@@ -110,56 +111,83 @@ class _Stream(EventSourceResponse):
         activity: Callable[[], str],
         ending: Ending,
     ) -> None:
-        super().__init__(
-            self._body(first, frames, activity, ending),
-            ping=heartbeat,
-            ping_message_factory=lambda: ServerSentEvent(comment=activity(), sep="\n"),
-            sep="\n",
-            send_timeout=UNREAD,
-        )
+        super().__init__(frames, media_type=MEDIA_TYPE, headers=HEADERS)
+        self._first = first
+        self._frames = frames
+        self._heartbeat = heartbeat
+        self._activity = activity
+        self._ending = ending
+        self._writing_since: float | None = None
         self._over = False  # the last event is on its way: a heartbeat behind it would be read as part of the answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it, unless the client leaves or stops reading before."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        work = (self._write(send), self._beat(send), self._unread(), left(receive))
+        tasks = [asyncio.ensure_future(one) for one in work]
         try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            logger.warning("a client has read nothing for %.0f s: its stream is ended", UNREAD)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await _abandon(self._first, self._frames)
+        for task in done:
+            task.result()
 
-    async def _ping(self, send: Send) -> None:
-        async def unless_over(message: Message) -> None:
-            if not self._over:
-                await send(message)
+    async def _write(self, send: Send) -> None:
+        clock = asyncio.get_running_loop().time
 
-        await super()._ping(unless_over)
+        async def write(some: bytes) -> None:
+            self._writing_since = clock()
+            await send({"type": "http.response.body", "body": some, "more_body": True})
+            self._writing_since = None
 
-    async def _body(
-        self,
-        first: asyncio.Future[bytes],
-        frames: AsyncGenerator[bytes, None],
-        activity: Callable[[], str],
-        ending: Ending,
-    ) -> AsyncIterator[bytes]:
+        if last := await self._written(write):
+            await write(last)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _written(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
+        """Write all events but the last, which is the answer."""
         try:
-            async with aclosing(frames):
-                if not first.done():
-                    yield f": {activity()}\n\n".encode()
-                yield await first
+            async with aclosing(self._frames) as frames:
+                if not self._first.done():
+                    await write(f": {self._activity()}\n\n".encode())
+                await write(await self._first)
                 async for some in frames:
-                    yield some
-            self._over = True
-            if ending.last:
-                yield ending.last
+                    await write(some)
         except FluidError as error:
             self._over = True
-            yield await ending.failed(error)
+            return await self._ending.failed(error)
         except Exception:  # too late for a status: a client that reads the stream must still learn of it
             logger.exception("defect in the middle of a stream")
             self._over = True
-            yield await ending.failed(internal_error())
+            return await self._ending.failed(internal_error())
+        self._over = True
+        return self._ending.last
+
+    async def _beat(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat)
+            comment = f": {self._activity()}\n\n".encode()
+            if not self._over and self._writing_since is None:
+                await send({"type": "http.response.body", "body": comment, "more_body": True})
+
+    async def _unread(self) -> None:
+        """Return when the client has left everything unread for too long."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            rest = (self._writing_since or clock()) + UNREAD - clock()
+            if rest <= 0:
+                break
+            await asyncio.sleep(rest)
+        logger.warning("a client has read nothing for %.0f s: its stream is ended", UNREAD)
 
 
 async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:
+    """End them, whatever they are at; nothing is left where they have ended."""
     first.cancel()
-    with suppress(asyncio.CancelledError, FluidError, StopAsyncIteration):
-        await first
+    await asyncio.wait({first})
+    if not first.cancelled():
+        first.exception()  # marks it as seen
     await frames.aclose()

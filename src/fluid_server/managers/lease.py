@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -130,8 +129,7 @@ class _Stopwatch:
         if self._last is None:
             self._metrics.first_token_seconds.labels(self._model).observe(now - self._started)
         else:
-            for _ in range(pieces):
-                self._gaps.observe((now - self._last) / pieces)
+            self._gaps.observe((now - self._last) / pieces, pieces)
         self._last = now
 
 
@@ -145,7 +143,11 @@ def _count(metrics: Metrics, model: str, usage: Usage) -> None:
 
 def _most_of_one_choice(events: list[Event]) -> int:
     """Choices are generated side by side: a step brings each of them a piece."""
-    return max(Counter(event.choice for event in events if isinstance(event, PIECES)).values(), default=0)
+    counts: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, PIECES):
+            counts[event.choice] = counts.get(event.choice, 0) + 1
+    return max(counts.values(), default=0)
 
 
 @contextmanager

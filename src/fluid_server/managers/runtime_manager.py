@@ -170,9 +170,10 @@ class RuntimeManager:
         if slot is None:
             slot = Slot(spec, self._herald.moved, keep_alive=self.default_keep_alive)
             self._slots[spec.path] = slot
+            self.metrics.know(spec.id, spec.abilities)
         if slot.spec.id != spec.id or slot.state in (State.ABSENT, State.FAILED):
             slot.spec = spec  # the catalog may call it something else by now: a second quantisation came beside it
-        self.metrics.know(spec.id, spec.abilities)
+            self.metrics.know(spec.id, spec.abilities)
         return slot
 
     # --- leases ------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
-import pickle
 import queue
 import subprocess
 import sys
@@ -13,17 +13,19 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from itertools import count
-from typing import IO
+from typing import IO, cast
 
 from fluid_server.config import worker_environment
 from fluid_server.errors import EngineFailed, FluidError, ModelFailed, WorkerDied
 from fluid_server.types import Counters, Event, Fed, ModelInfo, Request
+from fluid_server.workers import pipe
 from fluid_server.workers.protocol import (
     Cancel,
-    Channel,
     Events,
     Failed,
     Feed,
+    Frames,
+    Garbled,
     Load,
     Loaded,
     Progress,
@@ -39,7 +41,6 @@ REMEMBERED_LINES = 20
 WAIT_AFTER_KILL = 2.0
 WAIT_FOR_LAST_WORDS = 0.5  # its stderr ends with it, unless a process of its own still holds it
 CANCEL_PATIENCE = 60.0  # seconds in which a worker must have confirmed a cancel; it takes milliseconds if it lives
-GARBLED = (EOFError, OSError, ValueError, pickle.UnpicklingError, MemoryError, ImportError, AttributeError)
 
 
 def worker_command(verb: str = "worker") -> list[str]:
@@ -50,7 +51,7 @@ def worker_command(verb: str = "worker") -> list[str]:
 
 
 class WorkerHandle:
-    """One worker process. Everything public is called on the event loop; three threads do the blocking parts."""
+    """One worker process. Everything public is called on the event loop; threads do the blocking parts."""
 
     def __init__(
         self,
@@ -97,8 +98,9 @@ class WorkerHandle:
             self._process = await _spawned()
         except OSError as error:
             raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
-        for thread in (self._log_thread, self._thread("read", self._read), self._thread("write", self._write)):
-            thread.start()
+        self._log_thread.start()
+        self._thread("write", self._write).start()
+        self._listen()
         self._send(load)
         try:
             async with asyncio.timeout(timeout):
@@ -191,46 +193,42 @@ class WorkerHandle:
 
     # --- threads -----------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        process, channel = self._running()
-        try:
-            while True:
-                self._tell(self._heard, channel.receive())
-        except GARBLED:
-            # It closed its end: it has gone, or is about to. A process that lives on without a pipe is of no use.
-            try:
-                code = process.wait(WAIT_AFTER_KILL)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
-        self._outbox.put(None)
-        self._log_thread.join(WAIT_FOR_LAST_WORDS)  # why it ended is told with its end
-        self._tell(self._gone, code)
-
     def _write(self) -> None:
-        _, channel = self._running()
+        stream = self._running.stdin
+        assert stream is not None
         while (frame := self._outbox.get()) is not None:
             try:
-                channel.write(frame)
+                stream.write(frame)
+                stream.flush()
             except (OSError, ValueError):
-                return  # it has gone; the reader says so
+                return  # it has gone; the listener says so
 
     def _log(self) -> None:
-        process, _ = self._running()
-        assert process.stderr is not None
-        with process.stderr as stream:
+        stderr = self._running.stderr
+        assert stderr is not None
+        with stderr as stream:
             for raw in stream:
                 line = raw.decode("utf-8", "replace").rstrip()
                 if line:
                     self._last_lines.append(line)
                     logger.info("%s", line, extra={"model": self.model})
 
-    def _running(self) -> tuple[subprocess.Popen[bytes], Channel]:
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        assert process.stdin is not None
-        return process, Channel(process.stdout, process.stdin)
+    def _see_off(self) -> None:
+        """It closed its end: it has gone, or is about to. A process that lives on without a pipe is of no use."""
+        process = self._running
+        try:
+            code = process.wait(WAIT_AFTER_KILL)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self._outbox.put(None)
+        self._log_thread.join(WAIT_FOR_LAST_WORDS)  # why it ended is told with its end
+        self._tell(self._gone, code)
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
 
     def _tell(self, callback: Callable[..., None], value: object) -> None:
         try:
@@ -239,6 +237,25 @@ class WorkerHandle:
             return  # the event loop has closed: the server is ending and nobody listens
 
     # --- on the event loop -------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        stdout = cast("io.BufferedReader", self._running.stdout)
+        frames = Frames()
+
+        def heard(data: bytes) -> None:
+            try:
+                for message in frames.feed(data):
+                    self._heard(message)
+            except Garbled:
+                logger.exception("a worker's words are garbled", extra={"model": self.model, "pid": self.pid})
+                listener.stop()
+                ended()
+
+        def ended() -> None:
+            self._thread("end", self._see_off).start()
+
+        listener = pipe.HERE(self._loop, stdout, heard, ended)
+        listener.start()
 
     def _heard(self, message: object) -> None:
         match message:

@@ -18,7 +18,8 @@ class Ticket:
         self.number = number
         self.begun = False
         self.over = False
-        self._events: list[Event | FluidError] = []
+        self._events: list[Event] = []
+        self._failure: FluidError | None = None
         self._arrived = asyncio.Event()
 
     def put(self, event: Event | FluidError) -> None:
@@ -27,22 +28,20 @@ class Ticket:
             return
         self.begun = True
         self.over = isinstance(event, LAST)
-        self._events.append(event)
+        if isinstance(event, FluidError):
+            self._failure = event
+        else:
+            self._events.append(event)
         self._arrived.set()
 
     async def batch(self) -> list[Event]:
         """All events that have come, at least one. Errors: the failure, after the events before it were given."""
         await self._arrived.wait()
-        events: list[Event] = []
-        for index, event in enumerate(self._events):
-            if isinstance(event, FluidError):
-                self._events = [] if not events else self._events[index:]
-                if not events:
-                    raise event
-                return events
-            events.append(event)
-        self._events = []
-        self._arrived.clear()
+        events, self._events = self._events, []
+        if self._failure is None:
+            self._arrived.clear()
+        elif not events:
+            raise self._failure
         return events
 
     async def batches(self) -> AsyncGenerator[list[Event], None]:

@@ -119,7 +119,9 @@ def nests_deeper(value: object, most: int) -> bool:
     level = [value]
     for _ in range(most + 1):
         level = [inner for one in level for inner in _inside(one)]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def _inside(value: object) -> Iterable[object]:

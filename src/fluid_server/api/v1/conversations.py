@@ -32,7 +32,7 @@ CHANGING = documented(InvalidRequest, Unauthorized, NotStored, StoreOff, TooLarg
 READING = documented(InvalidRequest, Unauthorized, NotStored, StoreOff, StoreFailed)
 
 
-def _include(request: Request, include: Annotated[list[str] | None, Query()] = None) -> frozenset[str]:
+async def _include(request: Request, include: Annotated[list[str] | None, Query()] = None) -> frozenset[str]:
     """What else is to be shown, as `include=…` or `include[]=…`, as often as wanted."""
     return included([*(include or ()), *request.query_params.getlist("include[]")])
 

@@ -49,7 +49,7 @@ class Wish:
     starting_after: int | None = None
 
 
-def _wish(
+async def _wish(
     request: Request,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=0, le=2**31)] = None,

@@ -40,7 +40,7 @@ LABELS = {
 }
 
 
-def _metadata(request: Request) -> dict[str, str]:
+async def _metadata(request: Request) -> dict[str, str]:
     """The pairs of `metadata[key]=value` in a query. Errors: InvalidRequest."""
     pairs: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
