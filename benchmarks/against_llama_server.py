@@ -65,9 +65,7 @@ def model_of(kind: str) -> Model:
     return Model(folder / "llm/fluid-random-gguf/fluid-random-Q8_0.gguf", folder, "fluid-random-gguf:Q8_0")
 
 
-def measure(
-    kind: str = RANDOM, *, repeats: int = 5, tokens: int = 100, program: Path | None = None
-) -> dict[str, Any]:
+def measure(kind: str = RANDOM, *, repeats: int = 5, tokens: int = 100, program: Path | None = None) -> dict[str, Any]:
     """All servers in turns. ``program`` is a llama-server compiled for this machine, None where there is none.
 
     Returns, for each driver that is here, its peer's name and ``streams`` → {ours, peer, ratio} in tokens a second,

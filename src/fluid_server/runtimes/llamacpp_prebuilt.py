@@ -107,6 +107,9 @@ class PrebuiltDriver:
                 )
         return list(pieces.values())
 
+    def abandon(self, sequence: int) -> None:
+        """Nothing: a prompt that the core reads cannot be stopped."""
+
     def release(self, sequence: int) -> None:
         """The next callback of a sequence that is still running ends it."""
         if self._lines.pop(sequence, None) is not None:
