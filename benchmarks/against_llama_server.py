@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -95,7 +95,7 @@ def measure(kind: str = RANDOM, *, repeats: int = 5, tokens: int = 100, program:
 
 
 @contextmanager
-def _peer(load: Load, program: Path | None) -> Iterator[LlamaServer]:
+def _peer(load: Load, program: Path | None) -> Generator[LlamaServer]:
     server = LlamaServer(load, program)
     try:
         yield server
@@ -104,7 +104,7 @@ def _peer(load: Load, program: Path | None) -> Iterator[LlamaServer]:
 
 
 @contextmanager
-def _ours(driver: str, model: Model) -> Iterator[Door]:
+def _ours(driver: str, model: Model) -> Generator[Door]:
     """A fluid-server that has this driver alone: the other one's package is hidden from its workers."""
     flags = ["--model-path", str(model.folder), "--parallel", str(SLOTS), "--context-length", str(CONTEXT)]
     before = os.environ.get("PYTHONPATH")

@@ -56,7 +56,7 @@ def alone(spec: ModelSpec, prompt: list[int]) -> str:
 
 
 def test_several_at_once_say_what_each_says_alone(spec: ModelSpec, driver: NativeDriver) -> None:
-    prompts = {number: HISTORY[: 40 + 50 * number] + [300 + number] for number in range(3)}
+    prompts = {number: [*HISTORY[: 40 + 50 * number], 300 + number] for number in range(3)}
     found = heard(driver, prompts)
     assert {number: text for number, (text, _) in found.items()} == {
         number: alone(spec, prompt) for number, prompt in prompts.items()

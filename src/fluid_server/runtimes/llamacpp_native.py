@@ -8,15 +8,13 @@ may come from another thread, while a step is being computed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError
-from fluid_server.runtimes.base import spare_threads
 from fluid_server.runtimes.llamacpp_native_batch import Batch
 from fluid_server.runtimes.llamacpp_native_brake import Brake
 from fluid_server.runtimes.llamacpp_native_cells import Pool, longest
+from fluid_server.runtimes.llamacpp_native_context import ContextMemory, Sizes, load_model, make_context
 from fluid_server.runtimes.llamacpp_native_grammar import Grammars
-from fluid_server.runtimes.llamacpp_native_library import Library, the_library
+from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.llamacpp_native_line import Line
 from fluid_server.runtimes.llamacpp_native_sampler import Sampler
 from fluid_server.runtimes.llamacpp_native_vocabulary import NativeVocabulary
@@ -25,7 +23,6 @@ from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH, GPU_BATCH = 512, 2048  # rows of one step
 BESIDE = 128  # rows of prompts in one step while something generates: on a CPU it stands still for that long
-ALL_LAYERS = 999
 WORTH_A_WAIT = 32  # tokens of another's prompt: to wait until they are computed is quicker than to compute them too
 MOST_SEQUENCES = 256  # llama.cpp's own limit
 LONG = 32  # rows of one prompt in a step that are worth to be stopped when nobody waits for them any more
@@ -37,7 +34,7 @@ class NativeDriver:
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         self._library = the_library()
-        self._model = _model(self._library, spec, options)
+        self._model = load_model(self._library, spec, options)
         self.engine = f"llama.cpp (llama-cpp-python {self._library.version})"
         self.parallel = options.parallel
         self.context_length, cells, note = kv_tokens(options, spec, spec.kv_bytes_per_token)
@@ -48,9 +45,10 @@ class NativeDriver:
         count = min(MOST_SEQUENCES, 2 * options.parallel if divisible else options.parallel)
         self._batch = Batch(c, CPU_BATCH if options.device == "CPU" else GPU_BATCH)
         self._brake = Brake(c)
-        self._context = _context(self._library, self._model, options, cells, count, self._batch.size)
+        sizes = Sizes(cells, count, self._batch.size)
+        self._context = make_context(self._library, self._model, spec, options, sizes)
         c.llama_set_abort_callback(self._context, self._brake.callback, self._brake.data)
-        self._pool = Pool(_Memory(self._library, self._context), count, divisible=divisible)
+        self._pool = Pool(ContextMemory(self._library, self._context), count, divisible=divisible)
         self._divisible = divisible
         self._beside = BESIDE if options.device == "CPU" else self._batch.size
         self._vocabulary = NativeVocabulary(self._library, self._model)
@@ -213,45 +211,6 @@ class NativeDriver:
         self._pool.empty(victim.cells)
         victim.paused = True
         return []
-
-
-class _Memory:
-    def __init__(self, library: Library, context: Any) -> None:
-        self._library = library
-        self._memory = library.c.llama_get_memory(context)
-
-    def cut(self, sequence: int, length: int) -> bool:
-        return bool(self._library.seq_rm(self._memory, sequence, length, -1))
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        self._library.seq_cp(self._memory, source, target, 0, length)
-
-
-def _model(library: Library, spec: ModelSpec, options: RuntimeOptions) -> Any:
-    settings = library.c.llama_model_default_params()
-    settings.n_gpu_layers = 0 if options.device == "CPU" else ALL_LAYERS
-    library.complaints()
-    model = library.c.llama_model_load_from_file(str(spec.path).encode(), settings)
-    if not model:
-        reason = library.complaints() or "it did not say why"
-        raise EngineFailed(f"llama.cpp could not load the model: {reason}")
-    return model
-
-
-def _context(library: Library, model: Any, options: RuntimeOptions, cells: int, count: int, batch: int) -> Any:
-    settings = library.c.llama_context_default_params()
-    settings.n_ctx = cells
-    settings.n_seq_max = count
-    settings.kv_unified = True
-    settings.n_batch = settings.n_ubatch = batch
-    settings.n_threads = settings.n_threads_batch = options.threads or spare_threads()
-    settings.no_perf = True
-    context = library.c.llama_init_from_model(model, settings)
-    if not context:
-        reason = library.complaints() or "the memory for its KV cache may be missing"
-        library.c.llama_model_free(model)
-        raise EngineFailed(f"llama.cpp could not make room for the model: {reason}")
-    return context
 
 
 def devices() -> list[str]:

@@ -179,6 +179,7 @@ def _parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells:
     chosen.cache_ram_mib = 0  # its default of 8 GiB is memory that nobody budgeted for
     chosen.api_keys = [key]
     chosen.verbosity = -1
+    chosen.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(one.path), one.scale) for one in spec.adapters]
     threads = options.threads or spare_threads()
     chosen.cpuparams.n_threads = threads
     chosen.cpuparams_batch.n_threads = threads
