@@ -67,5 +67,5 @@ def test_an_adapter_changes_what_a_model_says_as_strongly_as_its_scale(way: Way,
 
 
 def test_an_adapter_that_does_not_fit_is_said_to_be_the_reason(way: Way, tmp_path: Path) -> None:
-    with pytest.raises(EngineFailed, match="adapter|load the model"):
+    with pytest.raises(EngineFailed, match=r"adapter|load the model"):
         Desk(adapted(tmp_path, 1.0, width=WIDTH + 32), way=way)

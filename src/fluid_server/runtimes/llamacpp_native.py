@@ -8,6 +8,7 @@ may come from another thread, while a step is being computed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError
 from fluid_server.runtimes.llamacpp_native_batch import Batch
 from fluid_server.runtimes.llamacpp_native_brake import Brake
