@@ -101,7 +101,8 @@ def test_a_short_prompt_is_not_kept_waiting_by_a_long_one(desk: Desk) -> None:
 
 def test_a_step_ends_in_the_middle_when_its_prompt_is_abandoned(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     library = the_library()
-    compute, said = library.decode, []
+    compute = library.decode
+    said: list[int] = []
 
     def abandoned(*arguments: Any) -> int:
         if not said:

@@ -9,7 +9,7 @@ import pytest
 
 from fluid_server.runtimes.llamacpp_native import NativeDriver
 from fluid_server.runtimes.llamacpp_native_library import the_library
-from fluid_server.runtimes.text_plan import Plan, complete
+from fluid_server.runtimes.text_plan import Piece, Plan, complete
 from fluid_server.types import ModelSpec, RuntimeOptions, Sampling
 from tests.runtimes.kinds_of_memory import KINDS, made
 
@@ -72,7 +72,7 @@ def test_a_prompt_that_parts_from_the_last_one_is_answered_as_if_it_were_new(
 
 
 def test_a_prompt_that_goes_on_where_the_last_one_ended_takes_it_over(driver: NativeDriver) -> None:
-    steps = []
+    steps: list[Piece] = []
     driver.start(1, HISTORY, PLAN)
     while not steps or steps[-1].finish is None:
         steps += driver.advance()
@@ -86,7 +86,8 @@ def test_a_stopped_step_leaves_nothing_behind(
     spec: ModelSpec, driver: NativeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = the_library()
-    compute, said = library.decode, []
+    compute = library.decode
+    said: list[int] = []
 
     def abandoned(*arguments: Any) -> int:
         driver.abandon(2) if len(said) == 3 else None
