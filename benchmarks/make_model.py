@@ -125,8 +125,8 @@ def weights() -> Iterator[tuple[str, Floats]]:
 
 
 def packed(values: Floats, kind: str) -> Tensor:
-    """Vectors stay as they are, as every GGUF file has them; matrices become ``kind``."""
-    if values.ndim == 1:
+    """Vectors stay as they are, as every GGUF file has them; matrices become ``kind`` (F32, F16 or Q8_0)."""
+    if values.ndim == 1 or kind == "F32":
         return Tensor(values.shape, F32, values.tobytes())
     if kind == "F16":
         return Tensor(values.shape, F16, values.astype(np.float16).tobytes())
@@ -172,8 +172,6 @@ def value_of(value: object) -> bytes:
 
 def metadata(described: Mapping[str, Any], kind: str) -> dict[str, object]:
     """The header of the model: its shape, its tokens, its chat template."""
-    vocabulary = sorted(described["model"]["vocab"].items(), key=lambda item: int(item[1]))
-    merges = [one if isinstance(one, str) else " ".join(one) for one in described["model"]["merges"]]
     shape: dict[str, object] = {
         "context_length": CONTEXT,
         "embedding_length": WIDTH,
@@ -187,7 +185,22 @@ def metadata(described: Mapping[str, Any], kind: str) -> dict[str, object]:
         "rope.freq_base": ROPE_BASE,
         "vocab_size": VOCABULARY,
     }
-    tokens: dict[str, object] = {
+    return {
+        "general.architecture": "qwen3",
+        "general.name": "Fluid Random",
+        "general.description": "Random weights, to measure speed",
+        "general.file_type": FILE_TYPES[kind],
+        "general.quantization_version": 2,
+        **{f"qwen3.{name}": value for name, value in shape.items()},
+        **tokens(described),
+    }
+
+
+def tokens(described: Mapping[str, Any]) -> dict[str, object]:
+    """The header's part that says how text becomes tokens."""
+    vocabulary = sorted(described["model"]["vocab"].items(), key=lambda item: int(item[1]))
+    merges = [one if isinstance(one, str) else " ".join(one) for one in described["model"]["merges"]]
+    told: dict[str, object] = {
         "model": "gpt2",
         "pre": "qwen2",
         "tokens": [word for word, _ in vocabulary],
@@ -199,21 +212,19 @@ def metadata(described: Mapping[str, Any], kind: str) -> dict[str, object]:
         "add_bos_token": False,
     }
     return {
-        "general.architecture": "qwen3",
-        "general.name": "Fluid Random",
-        "general.description": "Random weights, to measure speed",
-        "general.file_type": FILE_TYPES[kind],
-        "general.quantization_version": 2,
-        **{f"qwen3.{name}": value for name, value in shape.items()},
-        **{f"tokenizer.ggml.{name}": value for name, value in tokens.items()},
+        **{f"tokenizer.ggml.{name}": value for name, value in told.items()},
         "tokenizer.chat_template": (DEMO / "chat_template.jinja").read_text(encoding="utf-8"),
     }
 
 
 def write_gguf(path: Path, kind: str) -> None:
-    """Write one file, under another name until all of it is there."""
+    """Write one of our files."""
     tensors = {name: packed(values, kind) for name, values in weights()}
-    header = metadata(tokenizer(), kind)
+    write(path, metadata(tokenizer(), kind), tensors)
+
+
+def write(path: Path, header: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
+    """Write a GGUF file, under another name until all of it is there."""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(header))
     head += b"".join(text(name) + value_of(value) for name, value in header.items())
     offset = 0

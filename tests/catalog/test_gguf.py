@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 import tracemalloc
@@ -239,3 +240,40 @@ def test_the_bare_name_prefers_what_fits_most_machines() -> None:
             "Q2_K",
         )
     ]
+
+
+def adapted(write_gguf: WriteGguf, described: object) -> ModelSpec:
+    """A model and a LoRA in one folder, with this fluid.json."""
+    write_gguf("tales/base.gguf")
+    lora = write_gguf("tales/lora.gguf", {"general.type": "adapter"})
+    lora.with_name("fluid.json").write_text(json.dumps(described), encoding="utf-8")
+    return only_model(lora)
+
+
+def test_a_lora_that_fluid_json_names_is_laid_over_the_model(write_gguf: WriteGguf) -> None:
+    spec = adapted(write_gguf, {"adapters": [{"file": "lora.gguf", "scale": 0.5}]})
+    (adapter,) = spec.adapters
+    assert (adapter.path.name, adapter.scale, spec.problem) == ("lora.gguf", 0.5, None)
+    assert spec.size_bytes == sum(file.stat().st_size for file in spec.files)
+    assert {file.name for file in spec.files} == {"base.gguf", "lora.gguf"}
+
+
+def test_a_lora_that_nobody_names_is_left_alone(write_gguf: WriteGguf) -> None:
+    assert adapted(write_gguf, {}).adapters == ()
+
+
+@pytest.mark.parametrize(
+    ("adapters", "reason"),
+    [
+        ("lora.gguf", "not a list"),
+        ([{"file": "gone.gguf"}], "not in the folder"),
+        (["lora.gguf"], "not in the folder"),
+        ([{"file": "base.gguf"}], "no LoRA"),
+        ([{"file": "lora.gguf", "scale": -1}], "scale"),
+        ([{"file": "lora.gguf", "strength": 1}], "nothing else"),
+    ],
+)
+def test_an_adapter_that_cannot_be_used_is_the_model_s_problem(
+    write_gguf: WriteGguf, adapters: object, reason: str
+) -> None:
+    assert reason in (adapted(write_gguf, {"adapters": adapters}).problem or "")

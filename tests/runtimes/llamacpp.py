@@ -8,7 +8,7 @@ from typing import Any
 from fluid_server.runtimes.llamacpp import WAYS, Driver, Way
 from fluid_server.runtimes.table import load_target
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
-from fluid_server.types import RuntimeOptions, Sampling, TokenLogprob
+from fluid_server.types import ModelSpec, RuntimeOptions, Sampling, TokenLogprob
 from tests.runtimes.engines import SPECS
 
 NATIVE, PREBUILT = WAYS
@@ -27,10 +27,11 @@ class Heard:
 
 
 class Desk:
-    """A loaded demo model, asked one thing after another."""
+    """A loaded model (a demo model by its name), asked one thing after another."""
 
-    def __init__(self, model: str = "fluid-tiny-gguf:F16", parallel: int = 2, way: Way = PREBUILT) -> None:
-        self.driver: Driver = load_target(way.driver)(SPECS[model], RuntimeOptions(parallel=parallel))
+    def __init__(self, model: str | ModelSpec = "fluid-tiny-gguf:F16", parallel: int = 2, way: Way = PREBUILT) -> None:
+        spec = SPECS[model] if isinstance(model, str) else model
+        self.driver: Driver = load_target(way.driver)(spec, RuntimeOptions(parallel=parallel))
         self._last = 0
 
     def ids(self, text: str) -> list[int]:

@@ -6,13 +6,14 @@ import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fluid_server.errors import EngineFailed, FluidError
 from fluid_server.runtimes import llamacpp
 from fluid_server.runtimes.llamacpp import WAYS, LlamaCppRuntime
-from fluid_server.runtimes.llamacpp_native import devices
+from fluid_server.runtimes.llamacpp_native import STOPPED, devices
 from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.table import load_target
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
@@ -96,6 +97,40 @@ def test_a_short_prompt_is_not_kept_waiting_by_a_long_one(desk: Desk) -> None:
     assert first.sequence == 2
     for sequence in (1, 2):
         desk.driver.release(sequence)
+
+
+def test_a_step_ends_in_the_middle_when_its_prompt_is_abandoned(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = the_library()
+    compute = library.decode
+    said: list[int] = []
+
+    def abandoned(*arguments: Any) -> int:
+        if not said:
+            desk.driver.abandon(2)
+        said.append(compute(*arguments))
+        return int(said[-1])
+
+    plan = Plan(max_tokens=12, sampling=complete(Sampling(temperature=0.0), Sampling()))
+    expected = desk.ask(COUNT, max_tokens=12).text
+    desk.driver.start(1, desk.ids(COUNT), plan)
+    told = desk.driver.advance()
+    desk.driver.start(2, desk.ids("Nobody waits for this. " * 60), plan)
+    monkeypatch.setattr(library, "decode", abandoned)
+    told += desk.driver.advance()
+    assert said == [STOPPED]
+    desk.driver.release(2)
+    while told[-1].finish is None:
+        told += desk.driver.advance()
+    assert "".join(piece.text for piece in told) == expected
+    desk.driver.release(1)
+
+
+def test_a_step_that_reads_little_of_a_prompt_is_not_stopped(desk: Desk) -> None:
+    plan = Plan(max_tokens=2, sampling=complete(Sampling(temperature=0.0), Sampling()))
+    desk.driver.start(1, desk.ids("Hi")[:10], plan)
+    desk.driver.abandon(1)
+    assert [piece.sequence for piece in desk.driver.advance()] == [1]
+    desk.driver.release(1)
 
 
 def test_a_model_that_does_not_load_says_why(tmp_path: Path) -> None:

@@ -150,6 +150,24 @@ def test_a_cancelled_request_says_so_once() -> None:
     assert [event for _, event in wire.outcomes() if isinstance(event, Cancelled)] == [Cancelled()]
 
 
+def test_a_runtime_hears_of_a_cancel_while_it_computes() -> None:
+    heard: queue.SimpleQueue[int] = queue.SimpleQueue()
+    wire: queue.SimpleQueue[object] = queue.SimpleQueue()
+    channel: Any = type("Pipe", (), {"receive": staticmethod(wire.get)})
+
+    class Told(Puppet):
+        def abandon(self, request_id: int) -> None:
+            heard.put(request_id)
+
+    inbox = loop.Inbox(channel)
+    inbox.runtime = Told()
+    sent = [Submit(7, REQUEST), Cancel(7)]
+    for message in sent:
+        wire.put(message)
+    assert heard.get(timeout=10) == 7
+    assert inbox.take(wait=False) == sent  # what it was told of is there to be taken
+
+
 def test_the_server_hears_when_the_last_one_has_left_although_nothing_else_happens() -> None:
     _, wire, _ = run(Submit(1, REQUEST), Cancel(1))
     last = wire.heard[-1]

@@ -14,7 +14,7 @@ from fluid_server.catalog.folder import BadModel, File, Folder, explain, missing
 from fluid_server.catalog.ggml import FILE_TYPES, preference, quantization_in
 from fluid_server.catalog.gguf import GgufError, Header, Value, read_header
 from fluid_server.catalog.gguf_names import is_projector, joined, projector_preference
-from fluid_server.types import Format, Kind, ModelSpec, Sampling
+from fluid_server.types import Adapter, Format, Kind, ModelSpec, Sampling
 
 EMBEDDING_ARCHITECTURES = frozenset(
     {
@@ -23,6 +23,7 @@ EMBEDDING_ARCHITECTURES = frozenset(
     }
 )  # fmt: skip
 POOLED, RANKED = (1, 2, 3), 4
+ADAPTER = "adapter"  # the type of a GGUF file that holds a LoRA
 _GUESSED = 1024
 
 
@@ -41,6 +42,7 @@ def recognise(folder: Folder) -> tuple[ModelSpec, ...]:
     found = _found(folder)
     models = [each for each in found if not each.projector and not each.extra]
     if models:
+        models = _with_adapters(models, [each for each in found if each.extra == ADAPTER], folder)
         return _named(folder.path.name, _with_projector(models, [each for each in found if each.projector]))
     return tuple(_lonely(folder, each) for each in found[:1])
 
@@ -174,6 +176,30 @@ def _with_projector(models: list[Found], projectors: list[Found]) -> list[Found]
         return models
     best = min(projectors, key=lambda each: (projector_preference(each.spec.quantization), each.stem)).spec
     return [replace(model, spec=_seeing(model.spec, best)) for model in models]
+
+
+def _with_adapters(models: list[Found], loras: list[Found], folder: Folder) -> list[Found]:
+    """What the folder's fluid.json lays over its models. A LoRA that it does not name is left alone."""
+    try:
+        adapters = sidecar.adapters(folder)
+        known = {each.spec.path: each.spec for each in loras}
+        if any(adapter.path not in known for adapter in adapters):
+            raise BadModel(f"{sidecar.OWN} names an adapter that is no LoRA in GGUF: convert it, or name another file")
+    except BadModel as error:
+        return [replace(model, spec=replace(model.spec, problem=explain(error))) for model in models]
+    own = [known[adapter.path] for adapter in adapters]
+    return [replace(model, spec=_adapted(model.spec, adapters, own)) for model in models]
+
+
+def _adapted(model: ModelSpec, adapters: tuple[Adapter, ...], own: list[ModelSpec]) -> ModelSpec:
+    return replace(
+        model,
+        adapters=adapters,
+        files=model.files + tuple(file for each in own for file in each.files),
+        size_bytes=model.size_bytes + sum(each.size_bytes for each in own),
+        modified=max(each.modified for each in (model, *own)),
+        problem=model.problem or next((each.problem for each in own if each.problem), None),
+    )
 
 
 def _seeing(model: ModelSpec, projector: ModelSpec) -> ModelSpec:

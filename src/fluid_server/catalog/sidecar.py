@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluid_server.catalog.folder import BadModel, Folder
-from fluid_server.types import Sampling
+from fluid_server.types import Adapter, Sampling
 
 MAX_JSON_BYTES = 32 << 20
 MAX_TEMPLATE_BYTES = 1 << 20
@@ -120,6 +120,24 @@ def pause(folder: Folder) -> float | None:
     """
     seconds = number(read_json(folder, OWN).get("pause"))
     return seconds if seconds and seconds <= LONGEST_PAUSE else None
+
+
+def adapters(folder: Folder) -> tuple[Adapter, ...]:
+    """The LoRAs of ``fluid.json``: ``{"adapters": [{"file": "tales-lora.gguf", "scale": 0.5}]}``. Errors: BadModel."""
+    listed = read_json(folder, OWN).get("adapters", [])
+    if not isinstance(listed, list):
+        raise BadModel(f'"adapters" in {OWN} is not a list: write it as [{{"file": "NAME.gguf", "scale": 1.0}}]')
+    return tuple(_adapter(folder, entry) for entry in listed)
+
+
+def _adapter(folder: Folder, entry: object) -> Adapter:
+    told = entry if isinstance(entry, dict) else {}
+    file, scale = folder.files.get(str(told.get("file"))), number(told.get("scale", 1.0))
+    if file is None:
+        raise BadModel(f"{OWN} has an adapter whose file is not in the folder: put it there, or correct its name")
+    if scale is None or told.keys() - {"file", "scale"}:
+        raise BadModel(f'an adapter in {OWN} has a "file", a "scale" that is not negative, and nothing else')
+    return Adapter(path=file.path, scale=scale)
 
 
 def languages(generation: Mapping[str, Any]) -> tuple[str, ...]:

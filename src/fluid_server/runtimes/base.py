@@ -62,6 +62,12 @@ class BaseRuntime(ABC):
         """More for a live request; ignored if it is not here (any more). Only runtimes that listen have any."""
         return
 
+    def abandon(self, request_id: int) -> None:
+        """A cancel has come for a request. The only method that another thread calls, while a step may be running:
+        one that computes much for this request alone may end early. ``cancel`` follows.
+        """
+        return
+
     def close(self) -> None:
         """Let go of the engine in good order; the process ends after it."""
         return

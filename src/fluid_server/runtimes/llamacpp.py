@@ -59,6 +59,9 @@ class Driver(Protocol):
     def advance(self) -> list[Piece]:
         """What has come since the last call; waits up to 50 ms for the first piece."""
 
+    def abandon(self, sequence: int) -> None:
+        """From another thread: a sequence will be released; a step that works for it may end early."""
+
     def release(self, sequence: int) -> None:
         """Let go of a sequence, finished or not."""
 
@@ -103,6 +106,10 @@ class LlamaCppRuntime(TextRuntime):
     def advance(self) -> list[Piece]:
         """What has come since the last step."""
         return self._driver.advance()
+
+    def leave(self, sequence: int) -> None:
+        """Nobody waits for a sequence any more."""
+        self._driver.abandon(sequence)
 
     def release(self, sequence: int) -> None:
         """Let go of a sequence."""

@@ -1,20 +1,21 @@
 """NativeDriver: continuous batching over llama.cpp's C interface, compiled for this machine (llama-cpp-python).
 
 One ``advance`` is one llama_decode: a token for each sequence that generates, and a share of the prompts that are
-being read, the shortest first. Nothing runs in a thread; a released sequence frees its place at once.
+being read, the shortest first. Nothing runs in a thread; a released sequence frees its place at once. Only ``abandon``
+may come from another thread, while a step is being computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from fluid_server.errors import ContextTooLong, EngineFailed, FluidError
-from fluid_server.runtimes.base import spare_threads
 from fluid_server.runtimes.llamacpp_native_batch import Batch
+from fluid_server.runtimes.llamacpp_native_brake import Brake
 from fluid_server.runtimes.llamacpp_native_cells import Pool, longest
+from fluid_server.runtimes.llamacpp_native_context import ContextMemory, Sizes, load_model, make_context
 from fluid_server.runtimes.llamacpp_native_grammar import Grammars
-from fluid_server.runtimes.llamacpp_native_library import Library, the_library
+from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.llamacpp_native_line import Line
 from fluid_server.runtimes.llamacpp_native_sampler import Sampler
 from fluid_server.runtimes.llamacpp_native_vocabulary import NativeVocabulary
@@ -23,10 +24,10 @@ from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH, GPU_BATCH = 512, 2048  # rows of one step
 BESIDE = 128  # rows of prompts in one step while something generates: on a CPU it stands still for that long
-ALL_LAYERS = 999
 WORTH_A_WAIT = 32  # tokens of another's prompt: to wait until they are computed is quicker than to compute them too
 MOST_SEQUENCES = 256  # llama.cpp's own limit
-DONE, FULL = 0, 1  # what llama_decode says
+LONG = 32  # rows of one prompt in a step that are worth to be stopped when nobody waits for them any more
+DONE, FULL, STOPPED = 0, 1, 2  # what llama_decode says
 
 
 class NativeDriver:
@@ -34,7 +35,7 @@ class NativeDriver:
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         self._library = the_library()
-        self._model = _model(self._library, spec, options)
+        self._model = load_model(self._library, spec, options)
         self.engine = f"llama.cpp (llama-cpp-python {self._library.version})"
         self.parallel = options.parallel
         self.context_length, cells, note = kv_tokens(options, spec, spec.kv_bytes_per_token)
@@ -44,14 +45,17 @@ class NativeDriver:
         # twice as many sequences as run at once: what has ended stays for its next turn
         count = min(MOST_SEQUENCES, 2 * options.parallel if divisible else options.parallel)
         self._batch = Batch(c, CPU_BATCH if options.device == "CPU" else GPU_BATCH)
-        self._context = _context(self._library, self._model, options, cells, count, self._batch.size)
-        self._memory = _Memory(self._library, self._context)
-        self._pool = Pool(self._memory, count, divisible=divisible)
+        self._brake = Brake(c)
+        sizes = Sizes(cells, count, self._batch.size)
+        self._context = make_context(self._library, self._model, spec, options, sizes)
+        c.llama_set_abort_callback(self._context, self._brake.callback, self._brake.data)
+        self._pool = Pool(ContextMemory(self._library, self._context), count, divisible=divisible)
         self._divisible = divisible
         self._beside = BESIDE if options.device == "CPU" else self._batch.size
         self._vocabulary = NativeVocabulary(self._library, self._model)
         self._grammars = Grammars(self._library, self._vocabulary)
         self._lines: dict[int, Line] = {}
+        self._reading: frozenset[int] = frozenset()  # the sequences of which a step computes many tokens
 
     def encode(self, text: str, *, special: bool) -> list[int]:
         """Text to token ids."""
@@ -81,12 +85,20 @@ class NativeDriver:
         rows = self._rows()
         if not rows:
             return []
-        said = self._library.decode(self._context, self._batch.struct)
+        said = self._compute(rows)
         if said == FULL:
             return self._make_room(rows)
+        if said == STOPPED:
+            self._undo(rows)
+            return []
         if said != DONE:
             raise EngineFailed(f"llama.cpp could not compute a step (llama_decode said {said}).")
         return [piece for line, count, row in rows if (piece := self._take(line, count, row)) is not None]
+
+    def abandon(self, sequence: int) -> None:
+        """From another thread: the sequence will be released, so a step that reads much of its prompt may end."""
+        if sequence in self._reading:
+            self._brake.pull()
 
     def release(self, sequence: int) -> None:
         """Free the place; what was computed there stays until it is needed."""
@@ -113,6 +125,20 @@ class NativeDriver:
         self._library.c.llama_model_free(self._model)
 
     # --- what a step is made of --------------------------------------------------------------------------
+
+    def _compute(self, rows: Iterable[tuple[Line, int, int]]) -> int:
+        self._brake.release()
+        self._reading = frozenset(line.sequence for line, count, _ in rows if count >= LONG)
+        said = int(self._library.decode(self._context, self._batch.struct))
+        self._reading = frozenset()
+        return said
+
+    def _undo(self, rows: Iterable[tuple[Line, int, int]]) -> None:
+        """Forget what a stopped step has computed, of some sequences and not of others."""
+        for line, _, _ in rows:
+            if not self._pool.keep(line.cells):
+                line.todo = line.cells.tokens + line.todo
+                self._pool.empty(line.cells)
 
     def _rows(self) -> list[tuple[Line, int, int]]:
         """The lines of this step, how many tokens of each, and the row with its logits (-1 where there is none)."""
@@ -186,45 +212,6 @@ class NativeDriver:
         self._pool.empty(victim.cells)
         victim.paused = True
         return []
-
-
-class _Memory:
-    def __init__(self, library: Library, context: Any) -> None:
-        self._library = library
-        self._memory = library.c.llama_get_memory(context)
-
-    def cut(self, sequence: int, length: int) -> bool:
-        return bool(self._library.seq_rm(self._memory, sequence, length, -1))
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        self._library.seq_cp(self._memory, source, target, 0, length)
-
-
-def _model(library: Library, spec: ModelSpec, options: RuntimeOptions) -> Any:
-    settings = library.c.llama_model_default_params()
-    settings.n_gpu_layers = 0 if options.device == "CPU" else ALL_LAYERS
-    library.complaints()
-    model = library.c.llama_model_load_from_file(str(spec.path).encode(), settings)
-    if not model:
-        reason = library.complaints() or "it did not say why"
-        raise EngineFailed(f"llama.cpp could not load the model: {reason}")
-    return model
-
-
-def _context(library: Library, model: Any, options: RuntimeOptions, cells: int, count: int, batch: int) -> Any:
-    settings = library.c.llama_context_default_params()
-    settings.n_ctx = cells
-    settings.n_seq_max = count
-    settings.kv_unified = True
-    settings.n_batch = settings.n_ubatch = batch
-    settings.n_threads = settings.n_threads_batch = options.threads or spare_threads()
-    settings.no_perf = True
-    context = library.c.llama_init_from_model(model, settings)
-    if not context:
-        reason = library.complaints() or "the memory for its KV cache may be missing"
-        library.c.llama_model_free(model)
-        raise EngineFailed(f"llama.cpp could not make room for the model: {reason}")
-    return context
 
 
 def devices() -> list[str]:

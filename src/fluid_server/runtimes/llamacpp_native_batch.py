@@ -46,6 +46,11 @@ class Batch:
         """Tokens of one sequence from a position on, with logits for the last or for none; the last one's row."""
         start = len(self)
         end = start + len(tokens)
+        if len(tokens) == 1:  # by far the most often: slices take more than twice as long
+            self._tokens[start], self._positions[start] = tokens[0], position
+            self._sequences[start], self._wanted[start] = sequence, logits
+            self.struct.n_tokens = end
+            return start
         self._tokens[start:end] = tokens
         self._positions[start:end] = np.arange(position, position + len(tokens), dtype=np.int32)
         self._sequences[start:end] = sequence

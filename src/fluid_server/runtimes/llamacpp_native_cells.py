@@ -68,6 +68,10 @@ class Pool:
         """Nothing runs there any more; what was computed stays."""
         cells.busy = False
 
+    def keep(self, cells: Cells) -> bool:
+        """Forget what was computed beyond the sequence's tokens; False where all of it has to be forgotten."""
+        return self._memory.cut(cells.number, len(cells.tokens))
+
     def empty(self, cells: Cells) -> None:
         """Forget all of it."""
         self._memory.cut(cells.number, 0)

@@ -71,8 +71,11 @@ class Line:
         return piece
 
     def _bytes(self, token: int) -> bytes:
+        """What the token adds to the text; a special one adds something only where its text is marked."""
+        if (plain := self.vocabulary.plain[token]) or not self.plan.marks:
+            return plain
         whole = self.vocabulary.whole[token]
-        return whole if whole.decode("utf-8", "replace") in self.plan.marks else self.vocabulary.plain[token]
+        return whole if whole.decode("utf-8", "replace") in self.plan.marks else b""
 
     def _scored(self, token: int, data: bytes, text: str, logits: Floats) -> TokenLogprob:
         peak = float(logits.max())

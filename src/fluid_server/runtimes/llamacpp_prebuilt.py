@@ -107,6 +107,9 @@ class PrebuiltDriver:
                 )
         return list(pieces.values())
 
+    def abandon(self, sequence: int) -> None:
+        """Nothing: a prompt that the core reads cannot be stopped."""
+
     def release(self, sequence: int) -> None:
         """The next callback of a sequence that is still running ends it."""
         if self._lines.pop(sequence, None) is not None:
@@ -176,6 +179,7 @@ def _parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells:
     chosen.cache_ram_mib = 0  # its default of 8 GiB is memory that nobody budgeted for
     chosen.api_keys = [key]
     chosen.verbosity = -1
+    chosen.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(one.path), one.scale) for one in spec.adapters]
     threads = options.threads or spare_threads()
     chosen.cpuparams.n_threads = threads
     chosen.cpuparams_batch.n_threads = threads

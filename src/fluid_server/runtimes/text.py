@@ -88,6 +88,10 @@ class TextRuntime(BaseRuntime):
     def release(self, sequence: int) -> None:
         """End a sequence early and free its place. Sequences that finished by themselves are released too."""
 
+    def leave(self, sequence: int) -> None:
+        """From another thread: the sequence will be released soon. An engine may end a long step early for it."""
+        return
+
     @property
     def leaving(self) -> int:
         """Sequences that were released and that the engine has not let go of yet."""
@@ -135,6 +139,12 @@ class TextRuntime(BaseRuntime):
         for sequence in [number for number, line in self._lines.items() if line.job is job]:
             self._forget(sequence)
         return True
+
+    def abandon(self, request_id: int) -> None:
+        """Tell the engine of all sequences of a request. They are counted in one go, since lines come and go."""
+        for sequence, line in tuple(self._lines.items()):
+            if line.job.id == request_id:
+                self.leave(sequence)
 
     @property
     def busy(self) -> bool:

@@ -2,7 +2,17 @@
 
 from fluid_server.types.downloads import Download, DownloadState, FileProgress, Happening
 from fluid_server.types.flow import Cancelled, Done, Event, Request
-from fluid_server.types.models import ABILITIES, Ability, Format, Kind, ModelInfo, ModelSpec, RuntimeOptions, Sampling
+from fluid_server.types.models import (
+    ABILITIES,
+    Ability,
+    Adapter,
+    Format,
+    Kind,
+    ModelInfo,
+    ModelSpec,
+    RuntimeOptions,
+    Sampling,
+)
 from fluid_server.types.sound import (
     Chunking,
     EndOfSound,
@@ -47,6 +57,7 @@ from fluid_server.types.usage import Counters, Usage
 __all__ = [
     "ABILITIES",
     "Ability",
+    "Adapter",
     "Cancelled",
     "ChoiceEnd",
     "Chunking",

@@ -74,6 +74,14 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A LoRA that is laid over a model's weights, ``scale`` times as strongly as it was trained."""
+
+    path: Path
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """A model that the catalog found: where it lies and what its own files say of it.
 
@@ -100,6 +108,7 @@ class ModelSpec:
     voices: tuple[str, ...] = ()
     pause: float | None = None
     mmproj: Path | None = None
+    adapters: tuple[Adapter, ...] = ()
     kv_bytes_per_token: int | None = None
     modified: float = 0.0
     problem: str | None = None

@@ -75,15 +75,19 @@ class Inbox:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self.runtime: BaseRuntime | None = None  # is told of a cancel while it computes
         self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def _read(self) -> None:
         while True:
             try:
-                self._messages.put(self._channel.receive())
+                message = self._channel.receive()
             except (EOFError, OSError):
                 os._exit(0)
+            self._messages.put(message)  # first: a step that ends early must find it
+            if isinstance(message, Cancel) and self.runtime is not None:
+                self.runtime.abandon(message.id)
 
     def take(self, *, wait: bool) -> list[object]:
         """All messages that are here; with ``wait``, at least one."""
@@ -131,6 +135,7 @@ def serve(channel: Channel, inbox: Inbox, runtime: BaseRuntime) -> int:
     may leave the engine in a step that brings nothing.
     """
     told = runtime.counters
+    inbox.runtime = runtime
     while True:
         outcomes: list[Outcome] = []
         for message in inbox.take(wait=not runtime.busy):
