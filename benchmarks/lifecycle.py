@@ -1,95 +1,107 @@
-"""Start, memory, cancel and shutdown: seconds and megabytes of one server, measured from outside.
+"""Start, memory and cancel: seconds, megabytes and milliseconds of one server, measured from outside.
 
-uv run benchmarks/lifecycle.py [--repeats 5]
+Targets 5 and 7 of the speed page. ``uv run benchmarks/run.py --only start`` (or memory, cancel).
 
-The peer of each figure is a bare Python that does the least that could be asked of it, in the same run: for the
-start, importing uvicorn and FastAPI; the other figures are times to a state that the worker's counters confirm.
+The start's peer is a bare Python that only imports the web framework, in the same run; a worker's memory has the
+engine alone beside it; a cancel ends when the worker's own counter says so.
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import http.client
 import json
-import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import urlsplit
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
-from benchmarks.server import Server
-from benchmarks.serving import MODELS, body, spread
+from benchmarks.effort import Effort
+from benchmarks.engines import LARGE, TINY, alone, ask_alone, body, contents, installed, serving
+from benchmarks.figures import Row, Subject, Target, difference, value
+from benchmarks.server import Server, chat
 
-QUIET = ("--idle-timeout", "0", "--log-level", "error")
+QUIET = ("--no-warm-up", "--idle-timeout", "0", "--log-level", "error")
+FRAMEWORK = "import fastapi, uvicorn, psutil; print(psutil.Process().memory_info().rss)"
+LIVE, IDLE_MB, CANCEL = Target(0.5, most=True), Target(70, most=True), Target(200, most=True)
+MEGABYTE = 1e6
+LONG = 900  # tokens of an answer that is cancelled: it would take longer than anybody waits here
 
 
-def starts(repeats: int) -> dict[str, list[float]]:
-    """Seconds to /live, seconds that importing the web framework alone takes, and an idle server's megabytes."""
-    found: dict[str, list[float]] = {"live s": [], "import fastapi s": [], "idle MB": [], "stop s": []}
-    for _ in range(repeats):
-        server = Server("--no-warm-up", *QUIET)
-        found["live s"].append(server.alive_after)
-        while server.get("/health")["runtimes"] is None:
-            time.sleep(0.05)
-        found["idle MB"].append(psutil.Process(server.process.pid).memory_info().rss / 1e6)
-        found["stop s"].append(server.stop())
+def start(effort: Effort) -> Iterator[Row]:
+    """Seconds to /live and megabytes when idle, beside a Python that imports the framework; seconds to stop."""
+    live, framework, idle, bare, stop = [], [], [], [], []
+    for _ in effort.rounds("start and stop"):
+        server = Server(*QUIET)
+        live.append(server.alive_after)
+        server.runtimes()
+        idle.append(psutil.Process(server.process.pid).memory_info().rss / MEGABYTE)
+        stop.append(server.stop())
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import fastapi, uvicorn"], check=True)
-        found["import fastapi s"].append(time.perf_counter() - started)
-    return found
+        done = subprocess.run([sys.executable, "-c", FRAMEWORK], check=True, capture_output=True, text=True)
+        framework.append(time.perf_counter() - started)
+        bare.append(int(done.stdout) / MEGABYTE)
+    yield value(Subject("/live after the start of the process", "s", LIVE), live, framework)
+    yield value(Subject("resident memory of an idle server", "MB", IDLE_MB), idle, bare)
+    yield value(Subject("stop", "s"), stop)
 
 
-def cancels(server: Server, model: str, *, stream: bool, repeats: int) -> list[float]:
+def memory(effort: Effort) -> Iterator[Row]:
+    """A row for each model and engine: megabytes of a worker that has answered, and of the engine alone."""
+    for model in (TINY,) if effort.quick else (LARGE, TINY):
+        for engine in installed():
+            what = f"{engine.name}, {model} model"
+            workers, engines = [], []
+            for _ in effort.rounds(what, min(3, effort.repeats)):
+                with serving(engine, model) as server:
+                    asyncio.run(chat(server.url, body(engine.models[model][0], contents(1, 1)[0], 32)))
+                    workers.append(worker(server).memory_info().rss / MEGABYTE)
+                with alone(engine, model) as peer:
+                    engines.append(ask_alone(peer, contents(1, 1), 32)["memory"] / MEGABYTE)
+            yield difference(Subject(what, "MB"), workers, engines)
+
+
+def worker(server: Server) -> psutil.Process:
+    """The process of the one model that is loaded."""
+    (pid,) = [model["pid"] for model in server.get("/health")["models"].values() if model["pid"]]
+    return psutil.Process(pid)
+
+
+def cancel(effort: Effort) -> Iterator[Row]:
+    """A row for each engine, streamed or not: milliseconds from a client's leaving to the freed place."""
+    for model in (TINY,) if effort.quick else (LARGE, TINY):
+        for engine in installed():
+            with serving(engine, model) as server:
+                name = engine.models[model][0]
+                asyncio.run(chat(server.url, body(name, contents(1, 1)[0], 8)))
+                for stream in (True, False):
+                    what = f"{engine.name}, {model} model, {'streamed' if stream else 'in one piece'}"
+                    times = [_cancelled(server, name, number, stream=stream) for number in effort.rounds(what)]
+                    yield value(Subject(what, "ms", CANCEL), times)
+
+
+def _cancelled(server: Server, model: str, number: int, *, stream: bool) -> float:
     """Milliseconds from closing the connection to the worker's counter saying that nothing runs."""
-    times = []
     address = urlsplit(server.url)
-    for _ in range(repeats):
-        connection = http.client.HTTPConnection(address.hostname or "", address.port)
-        payload = json.dumps({**body(model, 1900), "stream": stream})
-        connection.request("POST", "/v1/chat/completions", payload, {"Content-Type": "application/json"})
-        if stream:
-            connection.getresponse().read(500)
-        while running(server, model) == 0:
-            time.sleep(0.001)
-        if connection.sock is not None:
-            connection.sock.close()
-        connection.close()
-        started = time.perf_counter()
-        while running(server, model) > 0:
-            time.sleep(0.001)
-        times.append((time.perf_counter() - started) * 1000)
-    return times
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    payload = json.dumps({**body(model, contents(1, number)[0], LONG), "stream": stream})
+    connection.request("POST", "/v1/chat/completions", payload, {"Content-Type": "application/json"})
+    if stream:
+        connection.getresponse().read(500)
+    while running(server, model) == 0:
+        time.sleep(0.001)
+    if connection.sock is not None:
+        connection.sock.close()
+    connection.close()
+    started = time.perf_counter()
+    while running(server, model) > 0:
+        time.sleep(0.001)
+    return (time.perf_counter() - started) * 1000
 
 
 def running(server: Server, model: str) -> int:
     """How many requests the worker has in its engine, by its own count."""
     return int(server.get("/health")["models"][model]["counters"]["running"])
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="repeats of everything (default: 5)")
-    repeats = parser.parse_args().repeats
-    found = starts(repeats)
-    for name, values in found.items():
-        print(f"{name:<32}{spread(values)}")
-    ratio = statistics.median(found["live s"]) / statistics.median(found["import fastapi s"])
-    print(f"{'live / import fastapi':<32}{ratio:.2f}")
-    server = Server("--no-warm-up", *QUIET)
-    try:
-        for runtime, (model, _) in MODELS.items():
-            for stream in (True, False):
-                times = cancels(server, model, stream=stream, repeats=repeats)
-                print(f"{f'cancel ms, {runtime}, stream={stream}':<32}{spread(times)}")
-    finally:
-        server.stop()
-
-
-if __name__ == "__main__":
-    main()

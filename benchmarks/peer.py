@@ -26,9 +26,10 @@ class Peer:
             raise RuntimeError("the engine alone ended")
         return line
 
-    def ask(self, line: str) -> Any:
-        """What it answers to one line."""
+    def ask(self, question: str | dict[str, Any]) -> Any:
+        """What it answers to one line; what is no text is sent as JSON."""
         assert self.process.stdin is not None
+        line = question if isinstance(question, str) else json.dumps(question)
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         return json.loads(self._line())

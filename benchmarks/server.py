@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,14 +22,14 @@ START_TIMEOUT = 60.0
 
 
 class Server:
-    """``fluid-server`` on a free port, its log in a temporary file."""
+    """``fluid-server`` on a free port, its log in a temporary file. ``path`` is searched for modules before others."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, path: Path | None = None) -> None:
         self.log = Path(tempfile.mkstemp(suffix=".log")[1])
         self.started = time.perf_counter()
         with self.log.open("wb") as log:
             command = [sys.executable, "-P", "-m", "fluid_server", "serve", "--port", "0", *flags]
-            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, env=_environment(path))
         self.url = self._url()
 
     def _url(self) -> str:
@@ -55,6 +56,12 @@ class Server:
         with urllib.request.urlopen(self.url + path, timeout=30) as response:
             return json.load(response)
 
+    def runtimes(self) -> dict[str, Any]:
+        """The runtimes that it found, once it has looked for them."""
+        while (found := self.get("/health")["runtimes"]) is None:
+            time.sleep(0.02)
+        return dict(found)
+
     def stop(self) -> float:
         """End it as Ctrl-C would; returns the seconds it took."""
         started = time.perf_counter()
@@ -67,6 +74,13 @@ class Server:
         return time.perf_counter() - started
 
 
+def _environment(path: Path | None) -> dict[str, str]:
+    """Ours without the settings of whoever measures."""
+    foreign = ("FLUID_", "DATABASE_URL")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
+    return kept if path is None else {**kept, "PYTHONPATH": str(path)}
+
+
 @dataclass
 class Answer:
     """One stream: when the first text came, when it ended, and the server's own counts of tokens."""
@@ -74,6 +88,7 @@ class Answer:
     first: float = 0.0
     seconds: float = 0.0
     tokens: int = 0
+    prompt_tokens: int = 0
     cached: int = 0
 
 
@@ -96,5 +111,6 @@ async def chat(url: str, body: dict[str, Any]) -> Answer:
     answer.seconds = time.perf_counter() - started
     writer.close()
     answer.tokens = int(tail.rsplit(b'"completion_tokens":', 1)[1].split(b",")[0])
+    answer.prompt_tokens = int(tail.rsplit(b'"prompt_tokens":', 1)[1].split(b",")[0])
     answer.cached = int(tail.rsplit(b'"cached_tokens":', 1)[1].split(b"}")[0])
     return answer

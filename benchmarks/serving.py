@@ -1,153 +1,190 @@
-"""Tokens a second through HTTP beside the engine alone, at 1 and 16 streams, in one run; /health all the while.
+"""Through HTTP beside the engine alone: tokens a second and time to first token; and /health beside 32 streams.
 
-uv run benchmarks/serving.py [--repeats 5] [--tokens 400] [--json FILE]
+Targets 1, 2 and 4 of the speed page. ``uv run benchmarks/run.py --only throughput`` (or first-token, health).
 
-Every figure is the median of interleaved repeats with minimum and maximum. The result is the ratio of the two
-medians. The model is the 2 M parameter demo model, whose steps take under a millisecond: our own cost is at its
-largest here.
+Server and engine alone are there together, and work in turns, so that what else the machine does meets both. The client
+of many streams is a process that costs little (client.py); a first token is waited for here, on a plain socket.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import platform
-import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.effort import Effort
+from benchmarks.engines import (
+    LARGE,
+    TINY,
+    Engine,
+    alone,
+    ask_alone,
+    body,
+    contents,
+    installed,
+    serving,
+    the_client,
+)
+from benchmarks.figures import Row, Subject, Target, difference, percentile, ratio, value
 from benchmarks.peer import Peer
-from benchmarks.server import ROOT, Answer, Server, chat
+from benchmarks.server import ROOT, Server, chat
 
-LOADS = (1, 16)
-MODELS = {
-    "openvino": ("fluid-tiny-ov", "models/llm/fluid-tiny-ov"),
-    "llamacpp": ("fluid-tiny-gguf:F16", "models/llm/fluid-tiny-gguf/fluid-tiny-F16.gguf"),
+MODELS = (LARGE, TINY)
+LOADS = (1, 4, 8, 16, 32)
+QUICK_LOADS = (1, 8, 32)
+THROUGHPUT = {LARGE: Target(0.97), TINY: Target(0.80)}
+# Tokens of each stream, by how many there are: a second or some of each, with either model.
+TOKENS = {
+    TINY: {1: 900, 4: 600, 8: 400, 16: 400, 32: 400},
+    LARGE: {1: 96, 4: 64, 8: 48, 16: 48, 32: 32},
 }
+QUICK_SHARE = 0.5
+FIRST_TOKEN = Target(5.0, most=True)
+PROMPT_WORDS = {"a short prompt": 0, "a prompt of 300 words": 300}
+FIRST_TOKENS = 4  # tokens of an answer whose first one is waited for
+HEALTH = Target(20.0, most=True)
+MOST_STREAMS = 32
 
 
-def rate(engine: Peer, streams: int, tokens: int) -> float:
-    """Generated tokens a second of the engine alone."""
-    answer = engine.ask(f"{streams} {tokens}")
-    return float(answer["tokens"] / answer["seconds"])
+class Numbers:
+    """Counts on: no two prompts of a run begin alike."""
+
+    def __init__(self) -> None:
+        self._next = 100_000
+
+    def take(self, count: int) -> int:
+        """The first of that many new ones."""
+        self._next += count
+        return self._next - count
 
 
-def body(model: str, tokens: int) -> dict[str, Any]:
-    """A chat of exactly this many tokens."""
-    messages = [{"role": "user", "content": "Count from 1 to 1000."}]
-    return {"model": model, "messages": messages, "temperature": 0, "max_tokens": tokens, "ignore_eos": True}
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An engine with a model, alone and behind a server, both loaded; and a client."""
+
+    engine: Engine
+    model: str
+    peer: Peer
+    client: Peer
+    url: str
+    numbers: Numbers = field(default_factory=Numbers)
+
+    def alone(self, messages: Sequence[str], tokens: int) -> float:
+        """Generated tokens a second of the engine alone."""
+        answer = ask_alone(self.peer, messages, tokens)
+        if answer["tokens"] != tokens * len(messages):
+            raise RuntimeError("an answer of the engine alone is short")
+        return float(answer["tokens"] / answer["seconds"])
+
+    def through(self, messages: Sequence[str], tokens: int) -> float:
+        """Generated tokens a second through HTTP."""
+        return through_http(self.client, self.url, self.engine.models[self.model][0], messages, tokens)
 
 
-async def through_http(url: str, model: str, streams: int, tokens: int) -> tuple[float, float]:
-    """Generated tokens a second, and the median time to the first text in seconds."""
+def throughput(effort: Effort) -> Iterator[Row]:
+    """A row for each model, engine and load: generated tokens a second."""
+    for model in MODELS:
+        for engine in installed():
+            effort.tell(f"{engine.name}, {model} model: loading")
+            with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
+                warm(server, peer, engine, model)
+                pair = Pair(engine, model, peer, client, server.url)
+                for streams in QUICK_LOADS if effort.quick else LOADS:
+                    yield _load(effort, pair, streams)
+
+
+def _load(effort: Effort, pair: Pair, streams: int) -> Row:
+    tokens = round(TOKENS[pair.model][streams] * (QUICK_SHARE if effort.quick else 1))
+    rates: dict[str, list[float]] = {"alone": [], "through": []}
+    what = f"{pair.engine.name}, {pair.model} model, {streams} stream{'s' if streams > 1 else ''}"
+    for turn in effort.rounds(what):
+        messages = contents(streams, pair.numbers.take(streams))
+        for side in ("through", "alone") if turn % 2 else ("alone", "through"):  # who begins takes turns too
+            rates[side].append(pair.alone(messages, tokens) if side == "alone" else pair.through(messages, tokens))
+    place = {"engine": pair.engine.name, "model": pair.model, "streams": str(streams)}
+    subject = Subject(what, "tokens/s", THROUGHPUT[pair.model], place)
+    return ratio(subject, rates["through"], rates["alone"])
+
+
+def first_token(effort: Effort) -> Iterator[Row]:
+    """A row for each model and engine, with a short and a longer prompt: milliseconds to one client's first token."""
+    count = 3 * effort.repeats
+    for model in MODELS:
+        for engine in installed():
+            effort.tell(f"{engine.name}, {model} model: loading")
+            with alone(engine, model) as peer, serving(engine, model) as server:
+                warm(server, peer, engine, model)
+                numbers = Numbers()
+                for told, words in PROMPT_WORDS.items():
+                    what = f"{engine.name}, {model} model, {told}"
+                    rounds = effort.rounds(what, count if model == TINY or not words else effort.repeats)
+                    pairs = [_first(server, peer, engine, model, contents(1, numbers.take(1), words)) for _ in rounds]
+                    ours, theirs = zip(*pairs, strict=True)
+                    yield difference(Subject(what, "ms", FIRST_TOKEN), ours, theirs)
+
+
+def _first(server: Server, peer: Peer, engine: Engine, model: str, messages: Sequence[str]) -> tuple[float, float]:
+    """Milliseconds to the first text through HTTP, and to the first token of the engine alone."""
+    theirs = ask_alone(peer, messages, FIRST_TOKENS)["first"][0]
+    ours = asyncio.run(chat(server.url, body(engine.models[model][0], messages[0], FIRST_TOKENS))).first
+    return ours * 1000, theirs * 1000
+
+
+def health(effort: Effort) -> Iterator[Row]:
+    """A row for each model and engine: /health at the 99th percentile while 32 streams run, beside it while none do."""
+    for model in MODELS:
+        for engine in installed():
+            effort.tell(f"{engine.name}, {model} model: loading")
+            with serving(engine, model) as server, the_client() as client:
+                name = engine.models[model][0]
+                through_http(client, server.url, name, contents(1, 1), 8)
+                yield _health(
+                    effort, f"{engine.name}, {model} model", server, client, name, TOKENS[model][MOST_STREAMS]
+                )
+
+
+def _health(effort: Effort, what: str, server: Server, client: Peer, name: str, tokens: int) -> Row:
+    busy, idle, numbers = [], [], Numbers()
+    for _ in effort.rounds(what):
+        idle.append(_watched(server, lambda: time.sleep(1.0)))
+        messages = contents(MOST_STREAMS, numbers.take(MOST_STREAMS))
+        busy.append(_watched(server, partial(through_http, client, server.url, name, messages, tokens)))
+    return value(Subject(what, "ms", HEALTH), busy, idle)
+
+
+def _watched(server: Server, work: Callable[[], object]) -> float:
+    """The 99th percentile of /health in milliseconds while something is done."""
+    watcher = watch(server.url)
     started = time.perf_counter()
-    answers: list[Answer] = await asyncio.gather(*(chat(url, body(model, tokens)) for _ in range(streams)))
-    seconds = time.perf_counter() - started
-    assert all(answer.tokens == tokens for answer in answers), "an answer is short"
-    return streams * tokens / seconds, statistics.median(answer.first for answer in answers)
+    work()
+    ended = time.perf_counter()
+    seen = json.loads(watcher.communicate()[0])
+    return percentile([took for when, took in seen if started <= when <= ended], 0.99)
+
+
+def warm(server: Server, peer: Peer, engine: Engine, model: str) -> None:
+    """Load the model, and see that both sides are asked the same. Errors: RuntimeError where they are not."""
+    message = contents(1, 1)
+    theirs = ask_alone(peer, message, 8)["prompt_tokens"]
+    answer = asyncio.run(chat(server.url, body(engine.models[model][0], message[0], 8)))
+    if answer.prompt_tokens != theirs:
+        raise RuntimeError(f"{engine.name} alone reads {theirs} tokens where the server reads {answer.prompt_tokens}")
+
+
+def through_http(client: Peer, url: str, model: str, messages: Sequence[str], tokens: int) -> float:
+    """Generated tokens a second of these streams together."""
+    answer = client.ask({"url": url, "bodies": [body(model, one, tokens) for one in messages]})
+    if answer["tokens"] != [tokens] * len(messages):
+        raise RuntimeError(f"an answer of the server is short: {answer['tokens']} tokens instead of {tokens} each")
+    return float(tokens * len(messages) / answer["seconds"])
 
 
 def watch(url: str) -> subprocess.Popen[str]:
     """`health_watch.py` on this server."""
     command = [sys.executable, str(ROOT / "benchmarks" / "health_watch.py"), url]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def measure(runtime: str, repeats: int, tokens: int) -> dict[str, Any]:
-    """One runtime: all loads, engine and server in turns."""
-    model, path = MODELS[runtime]
-    engine = Peer("engine_alone.py", runtime, ROOT / path)
-    server = Server("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning")
-    try:
-        asyncio.run(chat(server.url, body(model, 8)))
-        watcher = watch(server.url)
-        busy: list[tuple[float, float]] = []
-        result = {
-            str(load): interleaved(engine, server, model, load, busy, repeats=repeats, tokens=tokens) for load in LOADS
-        }
-        seen = json.loads(watcher.communicate()[0])
-    finally:
-        engine.stop()
-        server.stop()
-    # Only while the server generates: the engine alone takes the cores from everybody, the watcher included.
-    latencies = [took for when, took in seen if any(start <= when <= end for start, end in busy)]
-    return {"loads": result, "health_ms": spread(latencies) | {"p99": round(percentile(latencies, 0.99), 2)}}
-
-
-def interleaved(
-    engine: Peer,
-    server: Server,
-    model: str,
-    streams: int,
-    busy: list[tuple[float, float]],
-    *,
-    repeats: int,
-    tokens: int,
-) -> dict[str, Any]:
-    """Engine, server, engine, server …; ``busy`` gets when the server generated."""
-    alone, through, first = [], [], []
-    for _ in range(repeats):
-        alone.append(rate(engine, streams, tokens))
-        started = time.perf_counter()
-        per_second, ttft = asyncio.run(through_http(server.url, model, streams, tokens))
-        busy.append((started, time.perf_counter()))
-        through.append(per_second)
-        first.append(ttft * 1000)
-    ratio = statistics.median(through) / statistics.median(alone)
-    return {"engine": spread(alone), "http": spread(through), "ratio": round(ratio, 3), "ttft_ms": spread(first)}
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, minimum and maximum."""
-    return {
-        "median": round(statistics.median(values), 2),
-        "min": round(min(values), 2),
-        "max": round(max(values), 2),
-    }
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which this share of all lies."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-def show(results: dict[str, Any]) -> None:
-    """The table for people."""
-    print(f"{'runtime':<10}{'streams':>8}{'engine tok/s':>24}{'HTTP tok/s':>24}{'ratio':>8}{'TTFT ms':>20}")
-    for runtime, result in results.items():
-        for streams, row in result["loads"].items():
-            cells = [
-                f"{row[key]['median']:.0f} ({row[key]['min']:.0f}-{row[key]['max']:.0f})" for key in ("engine", "http")
-            ]
-            ttft = f"{row['ttft_ms']['median']:.1f} ({row['ttft_ms']['min']:.1f}-{row['ttft_ms']['max']:.1f})"
-            print(f"{runtime:<10}{streams:>8}{cells[0]:>24}{cells[1]:>24}{row['ratio']:>8.2f}{ttft:>20}")
-        health = result["health_ms"]
-        print(
-            f"{'':<10}/health: median {health['median']} ms, 99th percentile {health['p99']}, maximum {health['max']}"
-        )
-
-
-def main() -> None:
-    """Measure both runtimes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats (default: 5)")
-    parser.add_argument("--tokens", type=int, default=400, help="tokens of each stream (default: 400)")
-    parser.add_argument("--runtime", choices=MODELS, action="append", help="only this one")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    results = {name: measure(name, options.repeats, options.tokens) for name in options.runtime or MODELS}
-    show(results)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 
-from benchmarks.serving import percentile
+from benchmarks.figures import percentile
 from benchmarks.soak_actions import ACTIONS
 from benchmarks.soak_client import PATIENCE, Client, World
 from benchmarks.soak_models import MAX_LOADED

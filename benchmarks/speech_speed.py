@@ -27,14 +27,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.engines import body
+from benchmarks.figures import spread
 from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Server, chat
-from benchmarks.serving import body, spread
 from benchmarks.speech_corpus import MODEL, RATE, Recording, corpus, missing, stitched
 from benchmarks.speech_files import FLAC, encoded
 
 AT_ONCE = (1, 2, 4)
-CHAT_MODEL = "fluid-tiny-ov"
+CHAT_MODEL, CHAT = "fluid-tiny-ov", "Count from 1 to 1000."
 CHAT_TOKENS = 1000
 KEPT = 0.3  # seconds of silence around the speech of a window, as the server keeps
 SEED = 41
@@ -92,7 +93,7 @@ def chat_rate(url: str, seconds: float) -> float:
     """Tokens a second of one chat after the other, for about this long."""
     started, tokens = time.perf_counter(), 0
     while (took := time.perf_counter() - started) < seconds:
-        tokens += asyncio.run(chat(url, body(CHAT_MODEL, CHAT_TOKENS))).tokens
+        tokens += asyncio.run(chat(url, body(CHAT_MODEL, CHAT, CHAT_TOKENS))).tokens
     return tokens / took
 
 

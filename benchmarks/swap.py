@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.serving import percentile, spread
+from benchmarks.figures import percentile, spread
 from benchmarks.soak import at_rest, served, stopped
 from benchmarks.soak_client import Ask, Client, World
 from benchmarks.soak_watch import Watch

@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.engine_alone import threads
+from fluid_server.runtimes.base import spare_threads
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as our workers have it
 
@@ -29,7 +27,7 @@ def load(folder: Path) -> Any:
     modules["openvino_telemetry"] = None
     import openvino_genai as genai
 
-    count = threads()
+    count = spare_threads()
     hint = {"INFERENCE_PRECISION_HINT": "f32"} if count == 1 else {}
     return genai.WhisperPipeline(str(folder), "CPU", INFERENCE_NUM_THREADS=str(count), **hint)
 

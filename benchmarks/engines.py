@@ -1,0 +1,144 @@
+"""What is measured: each engine that is installed, with each model, through the server and alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.make_model import FOLDER, NAME
+from benchmarks.peer import Peer
+from benchmarks.server import ROOT, Server
+from fluid_server.runtimes.base import spare_threads
+
+PARALLEL = 32  # places of a model: as many as the largest load has streams
+CONTEXT = 1024  # tokens of one place
+OPENVINO, PREBUILT, NATIVE = "OpenVINO", "llama.cpp prebuilt", "llama.cpp native"
+TINY, LARGE = "tiny", "67 M"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One way to run a model. ``package`` and ``distribution`` are what must be installed for it."""
+
+    name: str
+    key: str
+    package: str
+    distribution: str
+    runtime: str
+    models: dict[str, tuple[str, Path]]
+
+    @property
+    def installed(self) -> bool:
+        return find_spec(self.package) is not None
+
+
+_OPENVINO_MODELS = {
+    TINY: ("fluid-tiny-ov", ROOT / "models" / "llm" / "fluid-tiny-ov"),
+    LARGE: (f"{NAME}-ov", FOLDER / "llm" / f"{NAME}-ov"),
+}
+_GGUF_MODELS = {
+    TINY: ("fluid-tiny-gguf:F16", ROOT / "models" / "llm" / "fluid-tiny-gguf" / "fluid-tiny-F16.gguf"),
+    LARGE: (f"{NAME}-gguf:F16", FOLDER / "llm" / f"{NAME}-gguf" / f"{NAME}-F16.gguf"),
+}
+ENGINES = (
+    Engine(OPENVINO, "openvino", "openvino_genai", "openvino-genai", "openvino", _OPENVINO_MODELS),
+    Engine(PREBUILT, "prebuilt", "xllamacpp", "xllamacpp", "llamacpp", _GGUF_MODELS),
+    Engine(NATIVE, "native", "llama_cpp", "llama-cpp-python", "llamacpp", _GGUF_MODELS),
+)
+
+
+def installed() -> list[Engine]:
+    """The engines that can be measured here."""
+    return [engine for engine in ENGINES if engine.installed]
+
+
+@contextmanager
+def serving(engine: Engine, model: str, *flags: str) -> Iterator[Server]:
+    """A server that runs a model with this engine and no other, before its first request."""
+    with _without_native(engine) as hidden:
+        server = Server(
+            *("--model-path", str(ROOT / "models" if model == TINY else FOLDER)),
+            *("--no-warm-up", "--idle-timeout", "0", "--log-level", "warning"),
+            *("--threads", str(spare_threads()), "--parallel", str(PARALLEL), "--context-length", str(CONTEXT)),
+            *flags,
+            path=hidden,
+        )
+        try:
+            _check_engine(server, engine)
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def alone(engine: Engine, model: str) -> Iterator[Peer]:
+    """The engine in a process of its own, with the same threads, places and context."""
+    _, path = engine.models[model]
+    numbers = (str(number) for number in (spare_threads(), PARALLEL, CONTEXT))
+    peer = Peer("engine_alone.py", engine.key, path, *numbers)
+    try:
+        yield peer
+    finally:
+        peer.stop()
+
+
+@contextmanager
+def the_client() -> Iterator[Peer]:
+    """A process for many streams at once: client.py."""
+    client = Peer("client.py")
+    try:
+        yield client
+    finally:
+        client.stop()
+
+
+@contextmanager
+def _without_native(engine: Engine) -> Iterator[Path | None]:
+    """A folder that, first on a Python's path, hides llama-cpp-python, which the server prefers where it is."""
+    if engine.name != PREBUILT or not find_spec("llama_cpp"):
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        hiding = 'raise ImportError("hidden: the prebuilt driver is measured")\n'
+        (Path(folder) / "llama_cpp.py").write_text(hiding, encoding="utf-8")
+        yield Path(folder)
+
+
+def _check_engine(server: Server, engine: Engine) -> None:
+    """Errors: RuntimeError where the server would run another engine than the one that is to be measured."""
+    found: Any = server.runtimes()[engine.runtime]["version"]
+    if found != version(engine.distribution):
+        raise RuntimeError(f"the server runs {engine.runtime} {found}, not {engine.distribution}")
+
+
+# --- Prompts -------------------------------------------------------------------------------------------------
+
+WORDS = "the old green house at the river was quiet and a small bird sang near the open window every morning"
+
+
+def contents(count: int, first: int, words: int = 0) -> list[str]:
+    """That many messages, none of which begins as another: nothing of them is cached. ``words`` make them longer."""
+    more = " ".join((WORDS.split() * (words // 20 + 1))[:words])
+    return [f"{number:06d}: go on. {more}".rstrip() for number in range(first, first + count)]
+
+
+def rendered(content: str) -> str:
+    """What the demo models' chat template makes of one message; both models have the same one."""
+    return f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def body(model: str, content: str, tokens: int) -> dict[str, Any]:
+    """A chat of exactly this many tokens."""
+    messages = [{"role": "user", "content": content}]
+    return {"model": model, "messages": messages, "temperature": 0, "max_tokens": tokens, "ignore_eos": True}
+
+
+def ask_alone(peer: Peer, messages: Sequence[str], tokens: int) -> Any:
+    """What the engine alone says of these messages, run at once; see engine_alone.py."""
+    return peer.ask({"prompts": [rendered(one) for one in messages], "tokens": tokens})
