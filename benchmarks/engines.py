@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.make_model import FOLDER, NAME
 from benchmarks.peer import Peer
-from benchmarks.server import ROOT, Server
+from benchmarks.server import ROOT, Server, chat
 from fluid_server.runtimes.base import spare_threads
 
 PARALLEL = 32  # places of a model: as many as the largest load has streams
@@ -24,13 +27,11 @@ TINY, LARGE = "tiny", "67 M"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way to run a model. ``package`` and ``distribution`` are what must be installed for it."""
+    """One way to run a model, by a package that must be installed; ``key`` is its name in engine_alone.py."""
 
     name: str
     key: str
     package: str
-    distribution: str
-    runtime: str
     models: dict[str, tuple[str, Path]]
 
     @property
@@ -47,9 +48,9 @@ _GGUF_MODELS = {
     LARGE: (f"{NAME}-gguf:F16", FOLDER / "llm" / f"{NAME}-gguf" / f"{NAME}-F16.gguf"),
 }
 ENGINES = (
-    Engine(OPENVINO, "openvino", "openvino_genai", "openvino-genai", "openvino", _OPENVINO_MODELS),
-    Engine(PREBUILT, "prebuilt", "xllamacpp", "xllamacpp", "llamacpp", _GGUF_MODELS),
-    Engine(NATIVE, "native", "llama_cpp", "llama-cpp-python", "llamacpp", _GGUF_MODELS),
+    Engine(OPENVINO, "openvino", "openvino_genai", _OPENVINO_MODELS),
+    Engine(PREBUILT, "prebuilt", "xllamacpp", _GGUF_MODELS),
+    Engine(NATIVE, "native", "llama_cpp", _GGUF_MODELS),
 )
 
 
@@ -60,7 +61,7 @@ def installed() -> list[Engine]:
 
 @contextmanager
 def serving(engine: Engine, model: str, *flags: str) -> Iterator[Server]:
-    """A server that runs a model with this engine and no other, before its first request."""
+    """A server with a model that this engine and no other runs, loaded and asked once."""
     with _without_native(engine) as hidden:
         server = Server(
             *("--model-path", str(ROOT / "models" if model == TINY else FOLDER)),
@@ -70,7 +71,8 @@ def serving(engine: Engine, model: str, *flags: str) -> Iterator[Server]:
             path=hidden,
         )
         try:
-            _check_engine(server, engine)
+            asyncio.run(chat(server.url, body(engine.models[model][0], contents(1, 1)[0], 8)))
+            _check_engine(worker(server), engine)
             yield server
         finally:
             server.stop()
@@ -110,11 +112,19 @@ def _without_native(engine: Engine) -> Iterator[Path | None]:
         yield Path(folder)
 
 
-def _check_engine(server: Server, engine: Engine) -> None:
-    """Errors: RuntimeError where the server would run another engine than the one that is to be measured."""
-    found: Any = server.runtimes()[engine.runtime]["version"]
-    if found != version(engine.distribution):
-        raise RuntimeError(f"the server runs {engine.runtime} {found}, not {engine.distribution}")
+def worker(server: Server) -> psutil.Process:
+    """The process of the one model that is loaded."""
+    (pid,) = [model["pid"] for model in server.get("/health")["models"].values() if model["pid"]]
+    return psutil.Process(pid)
+
+
+def _check_engine(process: psutil.Process, engine: Engine) -> None:
+    """Errors: RuntimeError where another engine than the one to be measured is in the worker's memory."""
+    if sys.platform == "darwin":
+        return  # which does not tell what a process has loaded
+    files = [Path(one.path).parts for one in process.memory_maps()]
+    if not any(engine.package in parts for parts in files):
+        raise RuntimeError(f"the worker has not loaded {engine.package}")
 
 
 # --- Prompts -------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks.effort import Effort
-from benchmarks.engines import LARGE, TINY, alone, ask_alone, body, contents, installed, serving
+from benchmarks.engines import LARGE, TINY, alone, ask_alone, body, contents, installed, serving, worker
 from benchmarks.figures import Row, Subject, Target, difference, value
 from benchmarks.server import Server, chat
 
@@ -64,19 +64,12 @@ def memory(effort: Effort) -> Iterator[Row]:
             yield difference(Subject(what, "MB"), workers, engines)
 
 
-def worker(server: Server) -> psutil.Process:
-    """The process of the one model that is loaded."""
-    (pid,) = [model["pid"] for model in server.get("/health")["models"].values() if model["pid"]]
-    return psutil.Process(pid)
-
-
 def cancel(effort: Effort) -> Iterator[Row]:
     """A row for each engine, streamed or not: milliseconds from a client's leaving to the freed place."""
     for model in (TINY,) if effort.quick else (LARGE, TINY):
         for engine in installed():
             with serving(engine, model) as server:
                 name = engine.models[model][0]
-                asyncio.run(chat(server.url, body(name, contents(1, 1)[0], 8)))
                 for stream in (True, False):
                     what = f"{engine.name}, {model} model, {'streamed' if stream else 'in one piece'}"
                     times = [_cancelled(server, name, number, stream=stream) for number in effort.rounds(what)]

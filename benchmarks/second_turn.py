@@ -44,7 +44,7 @@ def second_turn(effort: Effort) -> Iterator[Row]:
         for engine in installed():
             with serving(engine, model, "--context-length", str(CONTEXT)) as server:
                 name = engine.models[model][0]
-                converse(server, name, 64, rng)  # loads the model
+                converse(server, name, 64, rng)  # so that nothing is new
                 what = f"{engine.name}, {model} model"
                 turns = [converse(server, name, TOKENS, rng) for _ in effort.rounds(what)]
             yield _row(what, turns)

@@ -92,7 +92,7 @@ def throughput(effort: Effort) -> Iterator[Row]:
         for engine in installed():
             effort.tell(f"{engine.name}, {model} model: loading")
             with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
-                warm(server, peer, engine, model)
+                _check_prompts(server, peer, engine, model)
                 pair = Pair(engine, model, peer, client, server.url)
                 for streams in QUICK_LOADS if effort.quick else LOADS:
                     yield _load(effort, pair, streams)
@@ -118,7 +118,7 @@ def first_token(effort: Effort) -> Iterator[Row]:
         for engine in installed():
             effort.tell(f"{engine.name}, {model} model: loading")
             with alone(engine, model) as peer, serving(engine, model) as server:
-                warm(server, peer, engine, model)
+                _check_prompts(server, peer, engine, model)
                 numbers = Numbers()
                 for told, words in PROMPT_WORDS.items():
                     what = f"{engine.name}, {model} model, {told}"
@@ -141,11 +141,8 @@ def health(effort: Effort) -> Iterator[Row]:
         for engine in installed():
             effort.tell(f"{engine.name}, {model} model: loading")
             with serving(engine, model) as server, the_client() as client:
-                name = engine.models[model][0]
-                through_http(client, server.url, name, contents(1, 1), 8)
-                yield _health(
-                    effort, f"{engine.name}, {model} model", server, client, name, TOKENS[model][MOST_STREAMS]
-                )
+                what, name = f"{engine.name}, {model} model", engine.models[model][0]
+                yield _health(effort, what, server, client, name, TOKENS[model][MOST_STREAMS])
 
 
 def _health(effort: Effort, what: str, server: Server, client: Peer, name: str, tokens: int) -> Row:
@@ -167,8 +164,8 @@ def _watched(server: Server, work: Callable[[], object]) -> float:
     return percentile([took for when, took in seen if started <= when <= ended], 0.99)
 
 
-def warm(server: Server, peer: Peer, engine: Engine, model: str) -> None:
-    """Load the model, and see that both sides are asked the same. Errors: RuntimeError where they are not."""
+def _check_prompts(server: Server, peer: Peer, engine: Engine, model: str) -> None:
+    """See that both sides are asked the same. Errors: RuntimeError where they are not."""
     message = contents(1, 1)
     theirs = ask_alone(peer, message, 8)["prompt_tokens"]
     answer = asyncio.run(chat(server.url, body(engine.models[model][0], message[0], 8)))
