@@ -92,6 +92,20 @@ def value(subject: Subject, ours: Sequence[float], peer: Sequence[float] = ()) -
     return _row(subject, "value", ours, peer, ours)
 
 
+def given(subject: Subject, ours: Spread, peer: Spread | None = None, ratios: Spread | None = None) -> Row:
+    """A row of spreads that are known already; judged by the ratios where there are some, else by our own figure."""
+    return Row(
+        what=subject.what,
+        unit=subject.unit,
+        target=subject.target,
+        place=dict(subject.place),
+        ours=ours,
+        peer=peer,
+        judged=ratios or ours,
+        by="ratio" if ratios else "value",
+    )
+
+
 def _row(subject: Subject, by: Judged, ours: Sequence[float], peer: Sequence[float], judged: Sequence[float]) -> Row:
     return Row(
         what=subject.what,

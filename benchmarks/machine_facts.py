@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -79,9 +80,14 @@ def commit() -> str:
 
 def load() -> Load:
     """Takes a second."""
+    minute = load_average()
     busy = psutil.cpu_percent(interval=1.0) / 100 * (psutil.cpu_count() or 1)
-    minute = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return Load(None if minute is None else round(minute, 2), round(busy, 2))
+    return Load(minute, round(busy, 2))
+
+
+def load_average() -> float | None:
+    """Of the last minute; None where the system has none."""
+    return round(os.getloadavg()[0], 2) if sys.platform != "win32" else None
 
 
 def today() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.figures import Row, Spread
+from benchmarks.machine_facts import BUSY
 from benchmarks.record import Measured, Record, Taken
 from benchmarks.sections import SECTIONS, Section
 
@@ -90,7 +91,9 @@ def told(taken: Taken) -> str:
     """When and how it was measured, in a sentence or two."""
     repeats = f"{taken.repeats} repeat{'s' if taken.repeats != 1 else ''}"
     form = "the quick form, " if taken.quick else ""
-    minute = "" if taken.before.minute is None else f", load average {taken.before.minute:.1f} before"
+    minute = ""
+    if taken.before.minute is not None and taken.minute_after is not None:
+        minute = f", load average {taken.before.minute:.1f} before and {taken.minute_after:.1f} after"
     others = "" if taken.others is None else f", others took {taken.others:.2f} cores meanwhile"
     said = f"Measured {taken.date} at `{taken.commit}`: {form}{repeats}, {taken.seconds:.0f} s{minute}{others}."
     if taken.problem:
@@ -100,7 +103,7 @@ def told(taken: Taken) -> str:
 
 def idle(taken: Taken) -> bool:
     """Whether the machine had nothing else to do: before, and as far as it can be told meanwhile."""
-    return taken.before.idle and (taken.others is None or taken.others <= 0.25)
+    return taken.before.idle and (taken.others is None or taken.others <= BUSY)
 
 
 def _judged(row: Row) -> str:

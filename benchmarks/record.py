@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ FILE = "figures.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """When, where, with what and how a section was measured. ``others``: cores that others kept busy meanwhile."""
+    """When, where, with what and how a section was measured. ``others``: cores that others kept busy meanwhile.
+
+    ``minute_after``: the load average when it was done.
+    """
 
     date: str
     commit: str
@@ -26,7 +29,7 @@ class Taken:
     repeats: int
     seconds: float
     before: Load
-    after: Load
+    minute_after: float | None
     others: float | None
     problem: str | None = None
 
@@ -37,7 +40,7 @@ class Measured:
 
     name: str
     taken: Taken
-    rows: Sequence[Row]
+    rows: tuple[Row, ...]
 
 
 Record = dict[str, Measured]
@@ -80,6 +83,5 @@ def merged(old: Record, new: Record) -> Record:
 
 def _measured(name: str, told: Mapping[str, Any]) -> Measured:
     taken: dict[str, Any] = dict(told["taken"])
-    taken |= {when: Load(**taken[when]) for when in ("before", "after")}
-    taken["machine"] = Machine(**taken["machine"])
-    return Measured(name, Taken(**taken), [from_json(row) for row in told["rows"]])
+    taken |= {"before": Load(**taken["before"]), "machine": Machine(**taken["machine"])}
+    return Measured(name, Taken(**taken), tuple(from_json(row) for row in told["rows"]))

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +38,7 @@ FOLDER = ROOT / "docs" / "performance"
 QUICK_FOLDER = ROOT / "build" / "performance"
 REPEATS, QUICK_REPEATS = 5, 2
 INTERRUPTED = 130
+ENDED = "somebody ended the run."
 FAILURES = (OSError, RuntimeError, ValueError, LookupError, AssertionError, subprocess.SubprocessError)
 
 
@@ -64,17 +64,17 @@ class Cores:
         return sum(whole[:3]) + sum(whole[5:8]) if sys.platform == "linux" else sum(whole) - whole.idle, mine
 
 
-def measured(section: Section, effort: Effort) -> tuple[Measured, bool]:
-    """The section's rows as far as they came, and whether somebody has ended the run."""
+def measured(section: Section, effort: Effort) -> Measured:
+    """The section's rows, as far as they came."""
     before, cores, started = machine_facts.load(), Cores(), time.perf_counter()
     if not before.idle:
         print(f"warning: something else keeps {before.busy} cores busy: the figures are of both", file=sys.stderr)
     rows: list[Row] = []
-    problem, interrupted = None, False
+    problem = None
     try:
         rows.extend(section.measure(effort))
     except KeyboardInterrupt:
-        problem, interrupted = "somebody ended it.", True
+        problem = ENDED
     except FAILURES as failure:
         problem = f"{type(failure).__name__}: {failure}".rstrip(".") + "."
         print(f"\n{section.name}: {problem}", file=sys.stderr)
@@ -87,26 +87,28 @@ def measured(section: Section, effort: Effort) -> tuple[Measured, bool]:
         repeats=effort.repeats,
         seconds=round(time.perf_counter() - started, 1),
         before=before,
+        minute_after=machine_facts.load_average(),
         others=cores.others(),
-        after=machine_facts.load(),
         problem=problem,
     )
-    return Measured(section.name, taken, rows), interrupted
+    return Measured(section.name, taken, tuple(rows))
 
 
 def run(sections: Sequence[Section], old: Record, *, quick: bool, repeats: int) -> tuple[Record, bool]:
     """Measure one after the other; what came of it, and whether somebody has ended it."""
     progress = Progress(sections, old, quick=quick, repeats=repeats)
-    progress.say("making the models")
-    make()
     found: Record = {}
-    for section in sections:
-        progress.begin(section)
-        found[section.name], interrupted = measured(section, Effort(repeats, quick, progress.say))
-        if interrupted:
-            break
-    progress.end()
-    return found, any(one.taken.problem == "somebody ended it." for one in found.values())
+    try:
+        for section in sections:
+            progress.begin(section)
+            found[section.name] = measured(section, Effort(repeats, quick, progress.say))
+            if found[section.name].taken.problem == ENDED:
+                return found, True
+    except KeyboardInterrupt:  # between two sections
+        return found, True
+    finally:
+        progress.end()
+    return found, False
 
 
 def write(folder: Path, kept: Record, command: Sequence[str] | None) -> Path:
@@ -154,13 +156,14 @@ def main(given: Sequence[str] | None = None) -> int:
     found: Record = {}
     interrupted = False
     if not asked.draw:
+        print("making the models", file=sys.stderr)
+        make()
         repeats = asked.repeats or (QUICK_REPEATS if asked.quick else REPEATS)
-        with suppress(KeyboardInterrupt):  # before the first section there is nothing to be written
-            found, interrupted = run(chosen(asked.only), old, quick=asked.quick, repeats=repeats)
+        found, interrupted = run(chosen(asked.only), old, quick=asked.quick, repeats=repeats)
     kept = record.merged(old, found)
     if not kept:
         print("nothing was measured", file=sys.stderr)
-        return INTERRUPTED
+        return INTERRUPTED if interrupted else 1
     written = write(folder, kept, command)
     if asked.json:
         asked.json.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.effort import Effort
@@ -44,6 +44,7 @@ TOKENS = {
     LARGE: {1: 96, 4: 64, 8: 48, 16: 48, 32: 32},
 }
 QUICK_SHARE = 0.5
+WARM_UP = {TINY: 100, LARGE: 8}
 FIRST_TOKEN = Target(5.0, most=True)
 PROMPT_WORDS = {"a short prompt": 0, "a prompt of 300 words": 300}
 FIRST_TOKENS = 4  # tokens of an answer whose first one is waited for
@@ -72,7 +73,7 @@ class Pair:
     peer: Peer
     client: Peer
     url: str
-    numbers: Numbers = field(default_factory=Numbers)
+    numbers: Numbers
 
     def alone(self, messages: Sequence[str], tokens: int) -> float:
         """Generated tokens a second of the engine alone."""
@@ -85,30 +86,51 @@ class Pair:
         """Generated tokens a second through HTTP."""
         return through_http(self.client, self.url, self.engine.models[self.model][0], messages, tokens)
 
+    def both(self, streams: int, tokens: int, turn: int) -> tuple[float, float]:
+        """Through HTTP and alone, one after the other; who begins takes turns too."""
+        messages = contents(streams, self.numbers.take(streams))
+        if turn % 2:
+            through = self.through(messages, tokens)
+            return through, self.alone(messages, tokens)
+        alone = self.alone(messages, tokens)
+        return self.through(messages, tokens), alone
+
 
 def throughput(effort: Effort) -> Iterator[Row]:
     """A row for each model, engine and load: generated tokens a second."""
     for model in MODELS:
         for engine in installed():
-            effort.tell(f"{engine.name}, {model} model: loading")
-            with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
-                _check_prompts(server, peer, engine, model)
-                pair = Pair(engine, model, peer, client, server.url)
-                for streams in QUICK_LOADS if effort.quick else LOADS:
-                    yield _load(effort, pair, streams)
+            yield from _loads(effort, engine, model)
 
 
-def _load(effort: Effort, pair: Pair, streams: int) -> Row:
-    tokens = round(TOKENS[pair.model][streams] * (QUICK_SHARE if effort.quick else 1))
-    rates: dict[str, list[float]] = {"alone": [], "through": []}
-    what = f"{pair.engine.name}, {pair.model} model, {streams} stream{'s' if streams > 1 else ''}"
-    for turn in effort.rounds(what):
-        messages = contents(streams, pair.numbers.take(streams))
-        for side in ("through", "alone") if turn % 2 else ("alone", "through"):  # who begins takes turns too
-            rates[side].append(pair.alone(messages, tokens) if side == "alone" else pair.through(messages, tokens))
-    place = {"engine": pair.engine.name, "model": pair.model, "streams": str(streams)}
-    subject = Subject(what, "tokens/s", THROUGHPUT[pair.model], place)
-    return ratio(subject, rates["through"], rates["alone"])
+def _loads(effort: Effort, engine: Engine, model: str) -> Iterator[Row]:
+    """All loads of an engine and a model. Each repeat has processes of its own, but for the quick form's.
+
+    The same program on the same weights is several percent faster in one process than in the next: how its memory
+    lies decides. So what is repeated is not only the load.
+    """
+    loads = QUICK_LOADS if effort.quick else LOADS
+    found: dict[int, list[tuple[float, float]]] = {streams: [] for streams in loads}
+    numbers, what = Numbers(), f"{engine.name}, {model} model"
+    for turn in range(1 if effort.quick else effort.repeats):
+        effort.tell(f"{what}: loading")
+        with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
+            _check_prompts(server, peer, engine, model)
+            pair = Pair(engine, model, peer, client, server.url, numbers)
+            for streams, pairs in found.items():
+                effort.tell(f"{what}, {_streams(streams)}, {turn + 1} of {effort.repeats}")
+                tokens = round(TOKENS[model][streams] * (QUICK_SHARE if effort.quick else 1))
+                pair.both(streams, WARM_UP[model], turn)  # not counted: the engine makes its kernels for this size
+                again = range(effort.repeats if effort.quick else 1)
+                pairs += [pair.both(streams, tokens, turn + number) for number in again]
+    for streams, pairs in found.items():
+        ours, theirs = zip(*pairs, strict=True)
+        place = {"engine": engine.name, "model": model, "streams": str(streams)}
+        yield ratio(Subject(f"{what}, {_streams(streams)}", "tokens/s", THROUGHPUT[model], place), ours, theirs)
+
+
+def _streams(count: int) -> str:
+    return "1 stream" if count == 1 else f"{count} streams"
 
 
 def first_token(effort: Effort) -> Iterator[Row]:
@@ -122,9 +144,9 @@ def first_token(effort: Effort) -> Iterator[Row]:
                 numbers = Numbers()
                 for told, words in PROMPT_WORDS.items():
                     what = f"{engine.name}, {model} model, {told}"
-                    rounds = effort.rounds(what, count if model == TINY or not words else effort.repeats)
+                    rounds = effort.rounds(what, 1 + (count if model == TINY or not words else effort.repeats))
                     pairs = [_first(server, peer, engine, model, contents(1, numbers.take(1), words)) for _ in rounds]
-                    ours, theirs = zip(*pairs, strict=True)
+                    ours, theirs = zip(*pairs[1:], strict=True)  # in the first one everything is new
                     yield difference(Subject(what, "ms", FIRST_TOKEN), ours, theirs)
 
 
@@ -147,6 +169,7 @@ def health(effort: Effort) -> Iterator[Row]:
 
 def _health(effort: Effort, what: str, server: Server, client: Peer, name: str, tokens: int) -> Row:
     busy, idle, numbers = [], [], Numbers()
+    through_http(client, server.url, name, contents(MOST_STREAMS, numbers.take(MOST_STREAMS)), 8)
     for _ in effort.rounds(what):
         idle.append(_watched(server, lambda: time.sleep(1.0)))
         messages = contents(MOST_STREAMS, numbers.take(MOST_STREAMS))

@@ -1,0 +1,53 @@
+"""Benchmarks that are commands of their own, as sections of the speed page: their figures as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from benchmarks.effort import Effort
+from benchmarks.figures import Row, Spread, Subject, Target, given
+
+NULL_RATE, HEALTH = Target(50_000), Target(20.0, most=True)
+NULL_STREAMS = 32
+LLAMA_RATE, LLAMA_FIRST = Target(1.0), Target(1.0, most=True)
+
+
+def null(effort: Effort) -> Iterator[Row]:
+    """A row for each load of null_stream.py: tokens a second of the echo runtime; and /health beside the largest."""
+    effort.tell("a null generation")
+    found = import_module("benchmarks.null_stream").measure(effort.repeats, tokens=1000 if effort.quick else 2000)
+    for streams, row in found["streams"].items():
+        largest = int(streams) == NULL_STREAMS
+        what = f"{streams} stream{'s' if int(streams) > 1 else ''}"
+        yield given(Subject(what, "tokens/s", NULL_RATE if largest else None), _spread(row["tokens_per_second"]))
+        if largest:
+            health = row["health_ms"]
+            seen = Spread(health["p99"], health["min"], health["max"])
+            yield given(Subject(f"/health beside {what}, 99th percentile", "ms", HEALTH), seen)
+
+
+def llama_server(effort: Effort) -> Iterator[Row]:
+    """A row for each model, driver and load of against_llama_server.py."""
+    module = import_module("benchmarks.against_llama_server")
+    for kind, label in ((module.RANDOM, "67 M model"), (module.TINY, "tiny model")):
+        effort.tell(label)
+        found = module.measure(kind, repeats=effort.repeats, tokens=40 if effort.quick else 100)
+        for driver, figures in found["drivers"].items():
+            yield from _against(f"llama.cpp {driver}, {label}", figures)
+
+
+def _against(name: str, figures: Mapping[str, Any]) -> Iterator[Row]:
+    for load, row in figures.items():
+        if load == "peer":
+            continue
+        short = load == "short"
+        what = f"{name}, {'a short request beside long ones' if short else f'{load} streams'}"
+        subject = Subject(what, "ms" if short else "tokens/s", LLAMA_FIRST if short else LLAMA_RATE)
+        ours, peer = _spread(row["ours"]), _spread(row["peer"])
+        yield given(subject, ours, peer, _spread(row["ratios"]))
+
+
+def _spread(told: Mapping[str, float]) -> Spread:
+    return Spread(told["median"], told["min"], told["max"])
