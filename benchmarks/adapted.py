@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.effort import Effort
+from benchmarks.engines import LARGE, TINY, models
 from benchmarks.figures import Row, Spread, Subject, Target, given
 
 NULL_RATE, HEALTH = Target(50_000), Target(20.0, most=True)
@@ -31,9 +32,11 @@ def null(effort: Effort) -> Iterator[Row]:
 def llama_server(effort: Effort) -> Iterator[Row]:
     """A row for each model, driver and load of against_llama_server.py."""
     module = import_module("benchmarks.against_llama_server")
-    for kind, label in ((module.RANDOM, "67 M model"), (module.TINY, "tiny model")):
+    kinds = {LARGE: module.RANDOM, TINY: module.TINY}
+    for model in models(effort):
+        label = f"{model} model"
         effort.tell(label)
-        found = module.measure(kind, repeats=effort.repeats, tokens=40 if effort.quick else 100)
+        found = module.measure(kinds[model], repeats=effort.repeats, tokens=40 if effort.quick else 100)
         for driver, figures in found["drivers"].items():
             yield from _against(f"llama.cpp {driver}, {label}", figures)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.effort import Effort
 from benchmarks.make_model import FOLDER, NAME
 from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Server, chat
@@ -57,6 +58,18 @@ ENGINES = (
 def installed() -> list[Engine]:
     """The engines that can be measured here."""
     return [engine for engine in ENGINES if engine.installed]
+
+
+def engines(effort: Effort) -> list[Engine]:
+    """Those to measure: all that are here; quickly, those that the server chooses by itself."""
+    here = installed()
+    beaten = effort.quick and any(engine.name == NATIVE for engine in here)
+    return [engine for engine in here if not (beaten and engine.name == PREBUILT)]
+
+
+def models(effort: Effort) -> tuple[str, ...]:
+    """Those to measure, where the small one alone tells something."""
+    return (TINY,) if effort.quick else (LARGE, TINY)
 
 
 @contextmanager
@@ -133,9 +146,10 @@ WORDS = "the old green house at the river was quiet and a small bird sang near t
 
 
 def contents(count: int, first: int, words: int = 0) -> list[str]:
-    """That many messages, none of which begins as another: nothing of them is cached. ``words`` make them longer."""
+    """That many messages, each with another beginning: next to nothing is cached. ``words`` make them longer."""
     more = " ".join((WORDS.split() * (words // 20 + 1))[:words])
-    return [f"{number:06d}: go on. {more}".rstrip() for number in range(first, first + count)]
+    # Backwards, so that the digits that differ come first.
+    return [f"{f'{number:06d}'[::-1]}: go on. {more}".rstrip() for number in range(first, first + count)]
 
 
 def rendered(content: str) -> str:

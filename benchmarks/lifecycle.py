@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks.effort import Effort
-from benchmarks.engines import LARGE, TINY, alone, ask_alone, body, contents, installed, serving, worker
+from benchmarks.engines import alone, ask_alone, body, contents, engines, models, serving, worker
 from benchmarks.figures import Row, Subject, Target, difference, value
 from benchmarks.server import Server, chat
 
@@ -51,23 +51,23 @@ def start(effort: Effort) -> Iterator[Row]:
 
 def memory(effort: Effort) -> Iterator[Row]:
     """A row for each model and engine: megabytes of a worker that has answered, and of the engine alone."""
-    for model in (TINY,) if effort.quick else (LARGE, TINY):
-        for engine in installed():
+    for model in models(effort):
+        for engine in engines(effort):
             what = f"{engine.name}, {model} model"
-            workers, engines = [], []
-            for _ in effort.rounds(what, min(3, effort.repeats)):
+            ours, theirs = [], []
+            for _ in effort.rounds(what, 1 if effort.quick else effort.repeats):
                 with serving(engine, model) as server:
                     asyncio.run(chat(server.url, body(engine.models[model][0], contents(1, 1)[0], 32)))
-                    workers.append(worker(server).memory_info().rss / MEGABYTE)
+                    ours.append(worker(server).memory_info().rss / MEGABYTE)
                 with alone(engine, model) as peer:
-                    engines.append(ask_alone(peer, contents(1, 1), 32)["memory"] / MEGABYTE)
-            yield difference(Subject(what, "MB"), workers, engines)
+                    theirs.append(ask_alone(peer, contents(1, 1), 32)["memory"] / MEGABYTE)
+            yield difference(Subject(what, "MB"), ours, theirs)
 
 
 def cancel(effort: Effort) -> Iterator[Row]:
     """A row for each engine, streamed or not: milliseconds from a client's leaving to the freed place."""
-    for model in (TINY,) if effort.quick else (LARGE, TINY):
-        for engine in installed():
+    for model in models(effort):
+        for engine in engines(effort):
             with serving(engine, model) as server:
                 name = engine.models[model][0]
                 for stream in (True, False):

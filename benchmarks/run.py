@@ -152,7 +152,11 @@ def main(given: Sequence[str] | None = None) -> int:
         return 0
     folder = asked.out or (QUICK_FOLDER if asked.quick else FOLDER)
     command = None if asked.no_pictures else drawing_command()
-    old = record.read(folder)
+    try:
+        old = record.read(folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     found: Record = {}
     interrupted = False
     if not asked.draw:

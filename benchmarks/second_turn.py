@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.effort import Effort
-from benchmarks.engines import LARGE, TINY, WORDS, installed, serving
+from benchmarks.engines import WORDS, engines, models, serving
 from benchmarks.figures import Row, Subject, Target, ratio
 from benchmarks.server import Server, chat
 
@@ -40,8 +40,8 @@ class Turns:
 def second_turn(effort: Effort) -> Iterator[Row]:
     """A row for each model and engine: milliseconds to the first token of the second turn, beside the first turn's."""
     rng = random.Random(1)
-    for model in (TINY,) if effort.quick else (LARGE, TINY):
-        for engine in installed():
+    for model in models(effort):
+        for engine in engines(effort):
             with serving(engine, model, "--context-length", str(CONTEXT)) as server:
                 name = engine.models[model][0]
                 converse(server, name, 64, rng)  # so that nothing is new

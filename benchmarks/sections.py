@@ -49,7 +49,7 @@ SECTIONS = (
         peer="engine alone",
         judged="ratio",
         seconds=1500,
-        quick_seconds=75,
+        quick_seconds=60,
     ),
     Section(
         name="first-token",
@@ -62,7 +62,7 @@ SECTIONS = (
         peer="engine alone",
         judged="over it",
         seconds=240,
-        quick_seconds=25,
+        quick_seconds=12,
     ),
     Section(
         name="llama-server",
@@ -76,7 +76,7 @@ SECTIONS = (
         peer="llama-server",
         judged="ratio",
         seconds=300,
-        quick_seconds=30,
+        quick_seconds=25,
     ),
     Section(
         name="null",
@@ -103,7 +103,7 @@ SECTIONS = (
         peer="beside none",
         judged="",
         seconds=300,
-        quick_seconds=20,
+        quick_seconds=14,
     ),
     Section(
         name="start",
@@ -127,7 +127,7 @@ SECTIONS = (
         peer="engine alone",
         judged="over it",
         seconds=120,
-        quick_seconds=20,
+        quick_seconds=14,
     ),
     Section(
         name="second-turn",
@@ -139,7 +139,7 @@ SECTIONS = (
         peer="first turn",
         judged="ratio",
         seconds=240,
-        quick_seconds=15,
+        quick_seconds=12,
     ),
     Section(
         name="cancel",
@@ -152,7 +152,7 @@ SECTIONS = (
         peer="",
         judged="",
         seconds=90,
-        quick_seconds=15,
+        quick_seconds=10,
     ),
 )
 

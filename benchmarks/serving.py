@@ -26,7 +26,8 @@ from benchmarks.engines import (
     ask_alone,
     body,
     contents,
-    installed,
+    engines,
+    models,
     serving,
     the_client,
 )
@@ -34,9 +35,8 @@ from benchmarks.figures import Row, Subject, Target, difference, percentile, rat
 from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Server, chat
 
-MODELS = (LARGE, TINY)
 LOADS = (1, 4, 8, 16, 32)
-QUICK_LOADS = (1, 8, 32)
+QUICK_LOADS = (1, 16)
 THROUGHPUT = {LARGE: Target(0.97), TINY: Target(0.80)}
 # Tokens of each stream, by how many there are: a second or some of each, with either model.
 TOKENS = {
@@ -98,8 +98,8 @@ class Pair:
 
 def throughput(effort: Effort) -> Iterator[Row]:
     """A row for each model, engine and load: generated tokens a second."""
-    for model in MODELS:
-        for engine in installed():
+    for model in (LARGE, TINY):
+        for engine in engines(effort):
             yield from _loads(effort, engine, model)
 
 
@@ -136,8 +136,8 @@ def _streams(count: int) -> str:
 def first_token(effort: Effort) -> Iterator[Row]:
     """A row for each model and engine, with a short and a longer prompt: milliseconds to one client's first token."""
     count = 3 * effort.repeats
-    for model in MODELS:
-        for engine in installed():
+    for model in models(effort):
+        for engine in engines(effort):
             effort.tell(f"{engine.name}, {model} model: loading")
             with alone(engine, model) as peer, serving(engine, model) as server:
                 _check_prompts(server, peer, engine, model)
@@ -159,8 +159,8 @@ def _first(server: Server, peer: Peer, engine: Engine, model: str, messages: Seq
 
 def health(effort: Effort) -> Iterator[Row]:
     """A row for each model and engine: /health at the 99th percentile while 32 streams run, beside it while none do."""
-    for model in MODELS:
-        for engine in installed():
+    for model in models(effort):
+        for engine in engines(effort):
             effort.tell(f"{engine.name}, {model} model: loading")
             with serving(engine, model) as server, the_client() as client:
                 what, name = f"{engine.name}, {model} model", engine.models[model][0]
@@ -170,8 +170,8 @@ def health(effort: Effort) -> Iterator[Row]:
 def _health(effort: Effort, what: str, server: Server, client: Peer, name: str, tokens: int) -> Row:
     busy, idle, numbers = [], [], Numbers()
     through_http(client, server.url, name, contents(MOST_STREAMS, numbers.take(MOST_STREAMS)), 8)
-    for _ in effort.rounds(what):
-        idle.append(_watched(server, lambda: time.sleep(1.0)))
+    for _ in effort.rounds(what, 1 if effort.quick else effort.repeats):
+        idle.append(_watched(server, partial(time.sleep, 1.0)))
         messages = contents(MOST_STREAMS, numbers.take(MOST_STREAMS))
         busy.append(_watched(server, partial(through_http, client, server.url, name, messages, tokens)))
     return value(Subject(what, "ms", HEALTH), busy, idle)
@@ -180,10 +180,13 @@ def _health(effort: Effort, what: str, server: Server, client: Peer, name: str, 
 def _watched(server: Server, work: Callable[[], object]) -> float:
     """The 99th percentile of /health in milliseconds while something is done."""
     watcher = watch(server.url)
-    started = time.perf_counter()
-    work()
-    ended = time.perf_counter()
-    seen = json.loads(watcher.communicate()[0])
+    try:
+        started = time.perf_counter()
+        work()
+        ended = time.perf_counter()
+        seen = json.loads(watcher.communicate()[0])
+    finally:
+        watcher.kill()  # where it has not ended by itself
     return percentile([took for when, took in seen if started <= when <= ended], 0.99)
 
 
@@ -207,4 +210,6 @@ def through_http(client: Peer, url: str, model: str, messages: Sequence[str], to
 def watch(url: str) -> subprocess.Popen[str]:
     """`health_watch.py` on this server."""
     command = [sys.executable, str(ROOT / "benchmarks" / "health_watch.py"), url]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
