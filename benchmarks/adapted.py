@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.effort import Effort
-from benchmarks.engines import LARGE, TINY, models
+from benchmarks.engines import LARGE, TINY, engines, models
 from benchmarks.figures import Row, Spread, Subject, Target, given
+from benchmarks.make_model import FOLDER
 
 NULL_RATE, HEALTH = Target(50_000), Target(20.0, most=True)
 NULL_STREAMS = 32
@@ -22,11 +23,12 @@ def null(effort: Effort) -> Iterator[Row]:
     for streams, row in found["streams"].items():
         largest = int(streams) == NULL_STREAMS
         what = f"{streams} stream{'s' if int(streams) > 1 else ''}"
-        yield given(Subject(what, "tokens/s", NULL_RATE if largest else None), _spread(row["tokens_per_second"]))
+        rate = _spread(row["tokens_per_second"])
+        yield given(Subject(what, "tokens/s", NULL_RATE if largest else None), effort.repeats, rate)
         if largest:
             health = row["health_ms"]
             seen = Spread(health["p99"], health["min"], health["max"])
-            yield given(Subject(f"/health beside {what}, 99th percentile", "ms", HEALTH), seen)
+            yield given(Subject(f"/health beside {what}, 99th percentile", "ms", HEALTH), effort.repeats, seen)
 
 
 def llama_server(effort: Effort) -> Iterator[Row]:
@@ -38,10 +40,10 @@ def llama_server(effort: Effort) -> Iterator[Row]:
         effort.tell(label)
         found = module.measure(kinds[model], repeats=effort.repeats, tokens=40 if effort.quick else 100)
         for driver, figures in found["drivers"].items():
-            yield from _against(f"llama.cpp {driver}, {label}", figures)
+            yield from _against(f"llama.cpp {driver}, {label}", figures, effort.repeats)
 
 
-def _against(name: str, figures: Mapping[str, Any]) -> Iterator[Row]:
+def _against(name: str, figures: Mapping[str, Any], repeats: int) -> Iterator[Row]:
     for load, row in figures.items():
         if load == "peer":
             continue
@@ -49,7 +51,25 @@ def _against(name: str, figures: Mapping[str, Any]) -> Iterator[Row]:
         what = f"{name}, {'a short request beside long ones' if short else f'{load} streams'}"
         subject = Subject(what, "ms" if short else "tokens/s", LLAMA_FIRST if short else LLAMA_RATE)
         ours, peer = _spread(row["ours"]), _spread(row["peer"])
-        yield given(subject, ours, peer, _spread(row["ratios"]))
+        # The widest that the two ranges allow: which repeats belong together is not told.
+        ratios = Spread(row["ratio"], ours.low / peer.high, ours.high / peer.low)
+        yield given(subject, repeats, ours, peer, ratios)
+
+
+def cold_start(effort: Effort) -> Iterator[Row]:
+    """Rows for each model of cold_start.py: its total, and each part of it as a share."""
+    module = import_module("benchmarks.cold_start")
+    quick = [name for engine in engines(effort) for name, _ in [engine.models[TINY]]]
+    wanted = [(quick, module.ROOT / "models")] if effort.quick else [((), module.ROOT / "models"), ((), FOLDER)]
+    for names, folder in wanted:
+        effort.tell("workers that start")
+        for model, parts in module.measure(names, effort.repeats, folder).items():
+            total = _spread(parts["total"])
+            for part in module.PARTS:
+                place = {"model": model, "part": part}
+                share = {name: one / total.median for name, one in parts[part].items()}
+                subject = Subject(f"{model}: {part}", "s", place=place)
+                yield given(subject, effort.repeats, _spread(parts[part]), None, _spread(share))
 
 
 def _spread(told: Mapping[str, float]) -> Spread:

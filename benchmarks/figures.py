@@ -50,6 +50,7 @@ class Row:
     peer: Spread | None = None
     judged: Spread
     by: Judged
+    repeats: int
     target: Target | None = None
     place: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,7 +93,9 @@ def value(subject: Subject, ours: Sequence[float], peer: Sequence[float] = ()) -
     return _row(subject, "value", ours, peer, ours)
 
 
-def given(subject: Subject, ours: Spread, peer: Spread | None = None, ratios: Spread | None = None) -> Row:
+def given(
+    subject: Subject, repeats: int, ours: Spread, peer: Spread | None = None, ratios: Spread | None = None
+) -> Row:
     """A row of spreads that are known already; judged by the ratios where there are some, else by our own figure."""
     return Row(
         what=subject.what,
@@ -103,6 +106,7 @@ def given(subject: Subject, ours: Spread, peer: Spread | None = None, ratios: Sp
         peer=peer,
         judged=ratios or ours,
         by="ratio" if ratios else "value",
+        repeats=repeats,
     )
 
 
@@ -116,6 +120,7 @@ def _row(subject: Subject, by: Judged, ours: Sequence[float], peer: Sequence[flo
         peer=Spread.of(peer) if peer else None,
         judged=Spread.of(judged),
         by=by,
+        repeats=len(judged),
     )
 
 

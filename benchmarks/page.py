@@ -14,7 +14,8 @@ END = "<!-- To here. -->"
 EMPTY_PAGE = f"# Speed\n\n{BEGIN}\n{END}\n"
 PICTURES = {  # the sections that have one of their own: what it shows
     "throughput": "Tokens a second by the number of streams, for each engine and model: engine alone, and through HTTP",
-    "targets": "Every target: the figure over its limit, with the range of the repeats",
+    "targets": "Every target: the figure over its limit",
+    "cold-start": "Seconds from the start of a worker to its first token, by what takes them, for each model",
 }
 
 
@@ -32,7 +33,7 @@ def generated(record: Record, pictures: Sequence[str]) -> str:
     parts = [_where(record), _summary(record, sections), *_picture("targets", pictures)]
     for section in sections:
         parts += [f"## {section.title}", section.target, *_picture(section.name, pictures)]
-        parts += [table(section, record[section.name].rows), f"{section.how} {told(record[section.name].taken)}"]
+        parts += [table(section, record[section.name].rows), f"{section.how} {told(record[section.name])}"]
     return "\n\n".join(parts)
 
 
@@ -87,9 +88,11 @@ def number(one: float) -> str:
     return f"{one:.2f}" if size >= 0.1 or not size else f"{one:.3f}"
 
 
-def told(taken: Taken) -> str:
+def told(measured: Measured) -> str:
     """When and how it was measured, in a sentence or two."""
-    repeats = f"{taken.repeats} repeat{'s' if taken.repeats != 1 else ''}"
+    taken, counts = measured.taken, [row.repeats for row in measured.rows]
+    least, most = min(counts), max(counts)
+    repeats = f"{least} repeat{'s' if least != 1 else ''}" if least == most else f"{least} to {most} repeats"
     form = "the quick form, " if taken.quick else ""
     minute = ""
     if taken.before.minute is not None and taken.minute_after is not None:

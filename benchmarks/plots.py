@@ -133,6 +133,31 @@ def targets(rows: Rows, theme: Theme) -> Any:
     return figure
 
 
+def cold_start(rows: Rows, theme: Theme) -> Any:
+    """A bar for each model: what its first answer waits for, one part after the other."""
+    found = [row for row in rows.get("cold-start", ()) if row.place["part"] != "total"]
+    models = list(dict.fromkeys(row.place["model"] for row in found))
+    if not models:
+        return None
+    parts = list(dict.fromkeys(row.place["part"] for row in found))
+    figure, axis = plt.subplots(figsize=(7.6, 0.36 * len(models) + 1.1), layout="constrained")
+    ends = dict.fromkeys(models, 0.0)
+    for part, strength in zip(parts, (0.3, 0.5, 0.75, 1.0), strict=False):
+        mine = {row.place["model"]: row.ours.median for row in found if row.place["part"] == part}
+        widths = [mine.get(model, 0.0) for model in models]
+        starts = [ends[model] for model in models]
+        axis.barh(models, widths, 0.6, starts, color=theme.ours, alpha=strength, label=part, linewidth=0)
+        ends = {model: ends[model] + mine.get(model, 0.0) for model in models}
+    axis.invert_yaxis()
+    axis.set_xlabel("seconds", color=theme.muted)
+    key = figure.legend(loc="outside upper left", ncols=len(parts), frameon=False, fontsize=8, handlelength=1.2)
+    for text in key.get_texts():
+        text.set_color(theme.ink)
+    _quiet(axis, theme, "x")
+    axis.tick_params(axis="y", labelcolor=theme.ink)
+    return figure
+
+
 def _spread_out(count: int) -> Iterator[float]:
     """Heights around a line, so that dots of equal shares are seen one by one."""
     for number in range(count):
@@ -148,7 +173,11 @@ def _quiet(axis: Any, theme: Theme, grid: str = "y") -> None:
     axis.tick_params(length=0, labelsize=8, labelcolor=theme.muted)
 
 
-PICTURES: dict[str, Callable[[Rows, Theme], Any]] = {"throughput": throughput, "targets": targets}
+PICTURES: dict[str, Callable[[Rows, Theme], Any]] = {
+    "throughput": throughput,
+    "targets": targets,
+    "cold-start": cold_start,
+}
 
 
 def draw(folder: Path) -> list[str]:

@@ -154,6 +154,19 @@ SECTIONS = (
         seconds=90,
         quick_seconds=10,
     ),
+    Section(
+        name="cold-start",
+        title="A cold model",
+        target="From the start of a worker's process to the first token, and what takes the time.",
+        how="spawn: a fresh Python with the worker's own code. import: until the runtime opens the model. load: until "
+        "it is in memory. first step: from the request to the first thing it brings.",
+        source="benchmarks.adapted:cold_start",
+        ours="seconds",
+        peer="",
+        judged="share of the total",
+        seconds=120,
+        quick_seconds=15,
+    ),
 )
 
 

@@ -64,7 +64,9 @@ def test_the_page_says_where_and_when_and_how_many_targets_hold() -> None:
     assert "On A CPU, 2 cores, 4 threads, 24 GB, A system, Python 3.11.7; openvino 1.2." in told
     assert "(#generation-through-http)" in told
     assert "| 1 of 2 |" in told
-    assert "Measured 2026-11-26 at `abcdef`: 5 repeats, 61 s, load average 0.1 before and 1.2 after, others" in told
+    assert (
+        "Measured 2026-11-26 at `abcdef`: 1 to 2 repeats, 61 s, load average 0.1 before and 1.2 after, others" in told
+    )
     assert "not idle" not in told
 
 
@@ -78,7 +80,7 @@ def test_a_machine_that_was_not_idle_is_told(busy: Taken) -> None:
 def test_what_is_missing_and_why_is_told() -> None:
     taken = replace(TAKEN, problem="RuntimeError: the engine alone ended.", quick=True)
     told = page.generated(recorded(FAST, taken=taken), [])
-    assert "the quick form, 5 repeats" in told
+    assert "the quick form, 2 repeats" in told
     assert "**Not complete: RuntimeError: the engine alone ended.**" in told
 
 
