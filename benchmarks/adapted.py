@@ -19,16 +19,19 @@ LLAMA_RATE, LLAMA_FIRST = Target(1.0), Target(1.0, most=True)
 def null(effort: Effort) -> Iterator[Row]:
     """A row for each load of null_stream.py: tokens a second of the echo runtime; and /health beside the largest."""
     effort.tell("a null generation")
-    found = import_module("benchmarks.null_stream").measure(effort.repeats, tokens=1000 if effort.quick else 2000)
-    for streams, row in found["streams"].items():
+    measure = import_module("benchmarks.null_stream").measure
+    quick = {"streams": (1, NULL_STREAMS)} if effort.quick else {}
+    for streams, row in measure(effort.repeats, **quick)["streams"].items():
         largest = int(streams) == NULL_STREAMS
-        what = f"{streams} stream{'s' if int(streams) > 1 else ''}"
+        what = "1 stream" if streams == "1" else f"{streams} streams"
         rate = _spread(row["tokens_per_second"])
         yield given(Subject(what, "tokens/s", NULL_RATE if largest else None), effort.repeats, rate)
         if largest:
             health = row["health_ms"]
             seen = Spread(health["p99"], health["min"], health["max"])
-            yield given(Subject(f"/health beside {what}, 99th percentile", "ms", HEALTH), effort.repeats, seen)
+            yield given(Subject(f"/health beside {what}: 99th percentile", "ms", HEALTH), effort.repeats, seen)
+            slowest = _spread(row["burst_ms"])
+            yield given(Subject(f"/health while {what} begin at once: the slowest", "ms"), effort.repeats, slowest)
 
 
 def llama_server(effort: Effort) -> Iterator[Row]:

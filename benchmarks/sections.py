@@ -76,7 +76,7 @@ SECTIONS = (
         peer="llama-server",
         judged="ratio",
         seconds=300,
-        quick_seconds=25,
+        quick_seconds=12,
     ),
     Section(
         name="null",
@@ -90,7 +90,7 @@ SECTIONS = (
         peer="",
         judged="",
         seconds=60,
-        quick_seconds=15,
+        quick_seconds=10,
     ),
     Section(
         name="health",
@@ -161,11 +161,11 @@ SECTIONS = (
         how="spawn: a fresh Python with the worker's own code. import: until the runtime opens the model. load: until "
         "it is in memory. first step: from the request to the first thing it brings.",
         source="benchmarks.adapted:cold_start",
-        ours="seconds",
+        ours="time",
         peer="",
         judged="share of the total",
         seconds=120,
-        quick_seconds=15,
+        quick_seconds=6,
     ),
 )
 
