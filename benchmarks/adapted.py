@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+from benchmarks import against_llama_server, null_stream
 from benchmarks.effort import Effort
 from benchmarks.engines import LARGE, TINY, engines, models
 from benchmarks.figures import Row, Spread, Subject, Target, given
@@ -19,9 +20,8 @@ LLAMA_RATE, LLAMA_FIRST = Target(1.0), Target(1.0, most=True)
 def null(effort: Effort) -> Iterator[Row]:
     """A row for each load of null_stream.py: tokens a second of the echo runtime; and /health beside the largest."""
     effort.tell("a null generation")
-    measure = import_module("benchmarks.null_stream").measure
-    quick = {"streams": (1, NULL_STREAMS)} if effort.quick else {}
-    for streams, row in measure(effort.repeats, **quick)["streams"].items():
+    loads = (1, NULL_STREAMS) if effort.quick else null_stream.STREAMS
+    for streams, row in null_stream.measure(effort.repeats, streams=loads)["streams"].items():
         largest = int(streams) == NULL_STREAMS
         what = "1 stream" if streams == "1" else f"{streams} streams"
         rate = _spread(row["tokens_per_second"])
@@ -36,12 +36,11 @@ def null(effort: Effort) -> Iterator[Row]:
 
 def llama_server(effort: Effort) -> Iterator[Row]:
     """A row for each model, driver and load of against_llama_server.py."""
-    module = import_module("benchmarks.against_llama_server")
-    kinds = {LARGE: module.RANDOM, TINY: module.TINY}
+    kinds = {LARGE: against_llama_server.RANDOM, TINY: against_llama_server.TINY}
     for model in models(effort):
         label = f"{model} model"
         effort.tell(label)
-        found = module.measure(kinds[model], repeats=effort.repeats, tokens=40 if effort.quick else 100)
+        found = against_llama_server.measure(kinds[model], repeats=effort.repeats, tokens=40 if effort.quick else 100)
         for driver, figures in found["drivers"].items():
             yield from _against(f"llama.cpp {driver}, {label}", figures, effort.repeats)
 

@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
+from benchmarks.figures import percentile, spread
 from benchmarks.peer import Peer
 from benchmarks.server import Server
-from benchmarks.serving import percentile, spread, watch
+from benchmarks.serving import watch
 
 STREAMS = (1, 8, 16, 32)
 FLAGS = ("--echo", "--no-warm-up", "--idle-timeout", "0", "--log-level", "warning", "--no-store")

@@ -39,7 +39,7 @@ QUICK_FOLDER = ROOT / "build" / "performance"
 REPEATS, QUICK_REPEATS = 5, 2
 INTERRUPTED = 130
 ENDED = "somebody ended the run."
-FAILURES = (OSError, RuntimeError, ValueError, LookupError, AssertionError, subprocess.SubprocessError)
+FAILURES = (ImportError, OSError, RuntimeError, ValueError, LookupError, AssertionError, subprocess.SubprocessError)
 
 
 class Cores:

@@ -31,9 +31,7 @@ from benchmarks.engines import (
     serving,
     the_client,
 )
-from benchmarks.figures import Row, Subject, Target, difference, ratio, value
-from benchmarks.figures import percentile as percentile  # noqa: PLC0414 - null_stream.py takes both from here
-from benchmarks.figures import spread as spread  # noqa: PLC0414
+from benchmarks.figures import Row, Subject, Target, difference, percentile, ratio, value
 from benchmarks.peer import Peer
 from benchmarks.server import ROOT, Server, chat
 
