@@ -1,9 +1,10 @@
 """How to compile llama-cpp-python for machines other than this one: prints what CMAKE_ARGS must be.
 
-  CMAKE_ARGS="$(uv run --no-project scripts/native_flags.py)" uv sync --extra native --refresh-package llama-cpp-python
+  export CMAKE_ARGS="$(uv run --no-project scripts/native_flags.py)"
+  uv sync --extra native --reinstall-package llama-cpp-python
 
 Without it, llama.cpp is compiled for the processor at hand, and dies on an older one. uv keeps what it has compiled and
-does not see that the flags are others now: hence the refresh.
+does not see that the flags are others now: hence the reinstall.
 """
 
 from __future__ import annotations
