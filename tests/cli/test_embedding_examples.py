@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fluid_server.cli.exit_codes import ExitCode
 from tests.cli.embedding import await_end, family
 from tests.front_door import ENGINE_OF, GGUF, MODELS, OPENVINO, PATIENCE, clean_environment, command
 
@@ -91,3 +92,8 @@ def test_the_guide_names_every_example() -> None:
     files = [file for file in EXAMPLES.rglob("*") if file.is_file()]
     assert len(files) >= 5
     assert [file for file in files if file.relative_to(EXAMPLES.parents[1]).as_posix() not in text] == []
+
+
+def test_the_guide_gives_every_exit_code_its_meaning() -> None:
+    rows = [f"| {int(code)} | {code.meaning} |" for code in ExitCode]
+    assert "\n".join(rows) in GUIDE.read_text(encoding="utf-8")
