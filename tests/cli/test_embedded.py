@@ -238,7 +238,16 @@ def test_a_full_disk_is_told(tmp_path: Path, flag: str) -> None:
     disk.mkdir()
     script = 'mount -t tmpfs -o size=8k none disk && { head -c 8192 /dev/zero >disk/full || true; } && exec "$@"'
     done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *command("serve", *FLAGS, flag, str(disk / "here"))],
+        [
+            "unshare",
+            "--mount",
+            "--map-root-user",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            *command("serve", *FLAGS, flag, str(disk / "here")),
+        ],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,
