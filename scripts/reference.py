@@ -34,6 +34,7 @@ from fluid_server.api.schemas.responses_fields import INPUT_TOKENS, RESPONSES
 from fluid_server.api.schemas.transcription import NO_SPEAKERS
 from fluid_server.app import create_app
 from fluid_server.catalog.presets import PRESETS, Preset, runs
+from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.main import parser
 from fluid_server.config import DEFAULT_FILE, ENV_PREFIX, ServerConfig
 from fluid_server.runtimes.table import RUNTIMES
@@ -180,15 +181,10 @@ def _setting_type(annotation: Any) -> str:
 
 # --- cli.md --------------------------------------------------------------------------------------------------
 
-EXIT_CODES = """\
-## Exit codes
 
-| Code | Meaning |
-| --- | --- |
-| 0 | it went well; for the server: it ended when it was told to |
-| 1 | it failed; for `doctor`: something failed that the server cannot do without; for `rm`: the answer was no |
-| 2 | wrong usage: an unknown flag, or settings that cannot work |
-| 130 | Ctrl-C, while nothing was served; a `pull` is paused then, and keeps what has come |"""
+def exit_codes() -> str:
+    rows = [(str(int(one)), one.meaning) for one in ExitCode]
+    return "## Exit codes\n\n" + table(("Code", "Meaning"), rows)
 
 
 def command_line() -> str:
@@ -199,7 +195,7 @@ def command_line() -> str:
         if isinstance(action, argparse._SubParsersAction):
             parts += [_help(f"fluid-server {verb}", sub) for verb, sub in action.choices.items()]
     return page("Command line", "Without a verb, `fluid-server` serves. `python -m fluid_server` is the same.", *parts,
-                EXIT_CODES)  # fmt: skip
+                exit_codes())  # fmt: skip
 
 
 def _help(title: str, command: argparse.ArgumentParser) -> str:
@@ -401,7 +397,7 @@ def error_page() -> str:
         ERRORS,
         "## The tree",
         table(("Class", "`type`", "`code`", "Status", "Meaning"), _tree(errors.FluidError, 0)),
-        "`ClientGone` is only seen in the log, `ConfigError` only in the terminal: no client gets either.",
+        "`ClientGone` is only seen in the log, `ConfigError` and `CannotStart` in the terminal: no client gets them.",
         "## Further codes",
         "These say more exactly what the class says.",
         table(("`code`", "Status", "Meaning"), rows),

@@ -25,14 +25,26 @@ class ExitCode(IntEnum):
         return made
 
     WELL = 0, "The command went well; the server was asked to end, or its parent has ended"
-    FAILED = 1, "The command failed, or the server for a reason that has no code of its own: stderr says why"
+    FAILED = (
+        1,
+        (
+            "The command failed, or the server for a reason that has no code of its own: stderr says why. `doctor`: "
+            "something failed that the server cannot do without; `rm`: the answer was no"
+        ),
+    )
     BAD_USAGE = 2, "A flag, a variable or the configuration file is wrong; nothing was started"
     PORT_UNUSABLE = 10, "The address or port cannot be listened on: another program has it, or it needs rights"
     FOLDER_UNUSABLE = 11, "The data folder, the temporary folder or the log file cannot be written"
     DISK_FULL = 12, "The disk of the data folder, the temporary folder or the log file is full"
     PARENT_GONE = 13, "The process of `--parent-pid` does not exist (any more)"
     PACKAGE_MISSING = 14, "The installation is damaged or not complete: a package cannot be imported"
-    INTERRUPTED = 130, "Ctrl-C ended the command (a server that runs already ends with 0)"
+    INTERRUPTED = (
+        130,
+        (
+            "Ctrl-C ended the command; a `pull` is paused then, and keeps what has come (a server that runs "
+            "already ends with 0)"
+        ),
+    )
 
 
 OF_FAILURE: dict[type[FluidError], ExitCode] = {

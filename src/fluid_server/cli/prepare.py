@@ -29,6 +29,8 @@ def logged(config: ServerConfig) -> Generator[None, None, None]:
     Errors: FolderUnusable, DiskFull, where the file cannot be written.
     """
     with _told(f"log file '{config.log_file}'", "Choose another one with --log-file."):
+        if config.log_file is not None and (config.log_file.is_file() or not config.log_file.exists()):
+            attempt(config.log_file.parent)  # an empty file can be made on a full disk
         file = opened(config.log_file, config.log_file_size, config.log_file_count)
     log.set_up(config.log_level, config.log_format, file=file)
     if file is None:
