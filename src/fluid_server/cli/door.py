@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -81,6 +82,17 @@ class Door:
         finally:
             gc.freeze()
             gc.enable()
+            _give_back()
+
+
+def _give_back() -> None:
+    """What the imports needed for a moment, glibc keeps for their thread: 4 MB that are nobody's any more."""
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 async def _say_alive(send: Send) -> None:
