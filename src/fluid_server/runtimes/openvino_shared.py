@@ -15,7 +15,7 @@ COMPILED_DEVICES = ("GPU", "NPU")  # a compiled-model cache pays there; on CPU i
 
 def import_genai() -> Any:
     """Import openvino_genai without its import-time telemetry. Errors: EngineFailed where it has no wheel."""
-    _switch_telemetry_off()
+    _import_little()
     try:
         import openvino_genai
     except ImportError as error:
@@ -25,15 +25,20 @@ def import_genai() -> Any:
     return openvino_genai
 
 
-def _switch_telemetry_off() -> None:
-    """OpenVINO sends an event at every import unless this package is absent; None in its place is absence."""
+def _import_little() -> None:
+    """OpenVINO goes without packages that are absent; None in their place is absence.
+
+    It sends an event at every import unless openvino_telemetry is. And its converters of other formats, which nothing
+    here asks for, take a quarter of the time of its import.
+    """
     modules: dict[str, Any] = sys.modules
     modules.setdefault("openvino_telemetry", None)
+    modules.setdefault("openvino.tools.ovc", None)
 
 
 def devices() -> list[str]:
     """The devices that OpenVINO finds on this machine, such as ["CPU", "GPU", "NPU"]."""
-    _switch_telemetry_off()
+    _import_little()
     import openvino
 
     return [str(device) for device in openvino.Core().available_devices]
