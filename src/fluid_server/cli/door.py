@@ -52,26 +52,26 @@ class Door:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         serving = asyncio.create_task(self._serve())
+        serving.add_done_callback(self._ended)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._closing.set()
-        await serving
+        await asyncio.wait([serving])
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self) -> None:
         """Start the app and end it, in one task: what it opens belongs to that."""
-        try:
-            app = await asyncio.to_thread(self._made)
-            async with app.router.lifespan_context(app):
-                self._app = app
-                self._settled.set()
-                await self._closing.wait()
-        except BaseException as error:  # raised again by whoever runs the server
-            self.failure = error
+        app = await asyncio.to_thread(self._made)
+        async with app.router.lifespan_context(app):
+            self._app = app
             self._settled.set()
+            await self._closing.wait()
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        self._settled.set()
+        self.failure = None if serving.cancelled() else serving.exception()
+        if self.failure is not None:
             self.give_up()
-            if not isinstance(error, Exception):
-                raise
 
     def _made(self) -> FastAPI:
         """Nothing that is made here ends before the server does: collecting garbage in between finds none, and costs
