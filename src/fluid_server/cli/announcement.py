@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from fluid_server import __version__
 
 FILE = ".server.json"
@@ -29,6 +27,8 @@ class Announcement:
     @property
     def is_stale(self) -> bool:
         """Whether its process is gone: the port may be another server's by now."""
+        import psutil
+
         return not (0 < self.pid < LARGEST_PID and psutil.pid_exists(self.pid))
 
 

@@ -12,22 +12,24 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from fluid_server import __version__
-from fluid_server.app import create_app
 from fluid_server.cli.announcement import Announcement, address_of, announce, announced, withdraw
+from fluid_server.cli.door import Door
 from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.parent import end_with, parent_of
 from fluid_server.cli.prepare import logged, prepared
 from fluid_server.cli.ready import Ready, ready, tell
 from fluid_server.config import ServerConfig, export
-from fluid_server.errors import ConfigError, PortUnusable
+from fluid_server.errors import ConfigError, FluidError, PortUnusable
 from fluid_server.workers.kin import end_children_with_us
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 logger = logging.getLogger(__name__)
 LARGEST_MESSAGE = 21 * 1024 * 1024  # bytes of a WebSocket message: 15 MiB of sound in base64, and the JSON around it
@@ -65,8 +67,15 @@ def run(
 def _server(config: ServerConfig, listener: socket.socket) -> Server:
     end_children_with_us()
     port: int = listener.getsockname()[1]
-    app = create_app(config)
-    return Server(uvicorn.Config(app, **_options(config)), app, ready(config, address_of(config.host, port), port))
+    door = Door(lambda: _app(config))
+    place = ready(config, address_of(config.host, port), port)
+    return Server(uvicorn.Config(door, **_options(config)), door, config, place)
+
+
+def _app(config: ServerConfig) -> FastAPI:
+    from fluid_server.app import create_app  # here, since it takes most of a start: see the door
+
+    return create_app(config)
 
 
 def _served(server: Server, listener: socket.socket) -> ExitCode:
@@ -75,16 +84,23 @@ def _served(server: Server, listener: socket.socket) -> ExitCode:
     except SystemExit as left:
         if left.code != STARTUP_FAILURE:
             raise
-    return ExitCode.WELL if server.started else ExitCode.FAILED
+    failure = server.door.failure
+    if isinstance(failure, FluidError):
+        raise failure
+    if failure is not None:
+        logger.error("the server could not start", exc_info=failure)
+    return ExitCode.WELL if server.started and failure is None else ExitCode.FAILED
 
 
 class Server(uvicorn.Server):
     """uvicorn, but it says in the models and data folders where it is, and the requests that still run are told before
     their connections are closed. ``out``: where its place is written once it listens."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, place: Ready) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, settings: ServerConfig, place: Ready) -> None:
         super().__init__(config)
-        self._app = app
+        self.door = door
+        self._settings = settings
+        door.give_up = self.end
         self.place = place
         self.out: TextIO | None = None
         self._announcement: Announcement | None = None
@@ -109,18 +125,17 @@ class Server(uvicorn.Server):
         logger.info("shutting down")
         if self._announcement is not None:
             await asyncio.to_thread(withdraw, self._folders, self._announcement)
-        config: ServerConfig = self._app.state.config
-        state = self._app.state
-        state.incoming.end()
-        await asyncio.gather(state.manager.drain(), state.sessions.close(config.shutdown_grace + CONNECTIONS_CLOSE))
+        if (app := await self.door.app()) is not None:
+            app.state.incoming.end()
+            grace = self._settings.shutdown_grace + CONNECTIONS_CLOSE
+            await asyncio.gather(app.state.manager.drain(), app.state.sessions.close(grace))
         await super().shutdown(sockets)
         logger.info("ended")
         self.over = True
 
     @property
     def _folders(self) -> tuple[Path, ...]:
-        config: ServerConfig = self._app.state.config
-        return config.meeting_places
+        return self._settings.meeting_places
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,10 +29,15 @@ class TokenDecoder:
     spread over tokens), so a short window of tokens already emitted is decoded again together with each new
     one, and the difference is emitted. Special tokens (eos) are skipped; added ones like <think> stay.
     Exact but for bytes that are no text where a decoder judges a run of bytes as a whole (SentencePiece's).
+
+    ``alone`` knows the text of tokens that no neighbour changes unless it has begun a character, and is None for
+    others: that saves decoding them again for each answer, which is most of the work.
     """
 
-    def __init__(self, tokenizer: DecodesTokens) -> None:
+    def __init__(self, tokenizer: DecodesTokens, alone: Callable[[int], str | None] = lambda token: None) -> None:
         self._tokenizer = tokenizer
+        self._alone = alone
+        self._settled = True  # no character has begun that is not complete
         self._ids: list[int] = []
         self._emitted = ""  # how much of the text of _ids is out
         self._group = 0  # where in _ids the tokens after the last emission begin
@@ -40,6 +45,8 @@ class TokenDecoder:
 
     def feed(self, ids: Sequence[int]) -> str:
         """The text that these further tokens complete."""
+        if len(ids) == 1:
+            return self._step(ids[0])
         return "".join([self._step(token) for token in ids])
 
     def flush(self) -> str:
@@ -53,9 +60,14 @@ class TokenDecoder:
         return rest
 
     def _step(self, token: int) -> str:
+        if self._settled and (known := self._alone(token)) is not None:
+            if self._ids:
+                self._ids, self._emitted, self._group = [], "", 0
+            return known
         self._ids.append(token)
         text = self._decode()
         unfinished = text.endswith(_INCOMPLETE)
+        self._settled = not unfinished
         self._held = self._held + 1 if unfinished else 0
         if unfinished and self._held < _MAX_HELD:
             return ""

@@ -85,7 +85,8 @@ class BaseRuntime(ABC):
 
     def count(self, **increments: int) -> None:
         """Add to the runtime's own counters, by the names of the fields of types.Counters."""
-        self._counts.update(increments)
+        for name, increment in increments.items():
+            self._counts[name] += increment
 
     @property
     def counters(self) -> Counters:

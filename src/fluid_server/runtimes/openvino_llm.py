@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fluid_server.content.stream import TokenDecoder
 from fluid_server.errors import EngineFailed, InvalidRequest
 from fluid_server.runtimes.base import ReportProgress, plain_reason
@@ -25,7 +27,8 @@ class OpenVINOLLMRuntime(TextRuntime):
         """Load tokenizer and pipeline; the KV cache is sized from the model and the memory budget."""
         genai = import_genai()
         progress("reading tokenizer.json", None)
-        self._tokenizer = open_tokenizer(spec.path, genai)
+        tokenizer = self._tokenizer = open_tokenizer(spec.path, genai)
+        self._keeping = cache(lambda marks: Keeping(tokenizer, marks))
         progress(f"compiling for {options.device}", None)
         self._engine = engine_for(options.device)(genai, spec, options)
         self._decoders: dict[int, TokenDecoder] = {}
@@ -62,8 +65,10 @@ class OpenVINOLLMRuntime(TextRuntime):
         In an answer that a grammar describes to the letter they are text as well: the grammar has counted it.
         """
         if plan.shape is not None and not has_free_text(plan.shape):
-            return TokenDecoder(Keeping(self._tokenizer, None))
-        return TokenDecoder(Keeping(self._tokenizer, plan.marks) if plan.marks else self._tokenizer)
+            kept = self._keeping(None)
+        else:
+            kept = self._keeping(plan.marks)
+        return TokenDecoder(kept, kept.alone)
 
     def _check_ids(self, ids: list[int]) -> None:
         limit = self._tokenizer.vocabulary

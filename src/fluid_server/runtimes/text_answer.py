@@ -90,7 +90,9 @@ class Answer:
         return self._told(self._reader.feed(safe))
 
     def _told(self, heard: Iterable[Heard]) -> list[Event]:
-        events = [event for one in self._wanted(heard) for event in self._event(one)]
+        events: list[Event] = []
+        for one in self._wanted(heard) if self._one_call else heard:
+            events += self._event(one)
         if not self._unsettled:
             return events
         settled = self._settled()
@@ -101,9 +103,9 @@ class Answer:
         return events
 
     def _wanted(self, heard: Iterable[Heard]) -> Iterator[Heard]:
-        """What is told. Where one call is all there may be, nothing behind it: a piece may hold its end and more."""
+        """Of an answer with one call at most, nothing behind it: a piece may hold its end and more."""
         for one in heard:
-            if self._one_call and self._calls and not (isinstance(one, Argued) and one.index == 0):
+            if self._calls and not (isinstance(one, Argued) and one.index == 0):
                 return
             yield one
 
