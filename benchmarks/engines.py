@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -73,7 +73,7 @@ def models(effort: Effort) -> tuple[str, ...]:
 
 
 @contextmanager
-def serving(engine: Engine, model: str, *flags: str) -> Iterator[Server]:
+def serving(engine: Engine, model: str, *flags: str) -> Generator[Server]:
     """A server with a model that this engine and no other runs, loaded and asked once."""
     with _without_native(engine) as hidden:
         server = Server(
@@ -92,7 +92,7 @@ def serving(engine: Engine, model: str, *flags: str) -> Iterator[Server]:
 
 
 @contextmanager
-def alone(engine: Engine, model: str) -> Iterator[Peer]:
+def alone(engine: Engine, model: str) -> Generator[Peer]:
     """The engine in a process of its own, with the same threads, places and context."""
     _, path = engine.models[model]
     numbers = (str(number) for number in (spare_threads(), PARALLEL, CONTEXT))
@@ -104,7 +104,7 @@ def alone(engine: Engine, model: str) -> Iterator[Peer]:
 
 
 @contextmanager
-def the_client() -> Iterator[Peer]:
+def the_client() -> Generator[Peer]:
     """A process for many streams at once: client.py."""
     client = Peer("client.py")
     try:
@@ -114,7 +114,7 @@ def the_client() -> Iterator[Peer]:
 
 
 @contextmanager
-def _without_native(engine: Engine) -> Iterator[Path | None]:
+def _without_native(engine: Engine) -> Generator[Path | None]:
     """A folder that, first on a Python's path, hides llama-cpp-python, which the server prefers where it is."""
     if engine.name != PREBUILT or not find_spec("llama_cpp"):
         yield None

@@ -32,11 +32,13 @@ LONG = 900  # tokens of an answer that is cancelled: it would take longer than a
 
 
 def start(effort: Effort) -> Iterator[Row]:
-    """Seconds to /live and megabytes when idle, beside a Python that imports the framework; seconds to stop."""
-    live, framework, idle, bare, stop = [], [], [], [], []
+    """Seconds to /live, to the whole app and to stop; idle megabytes; beside a Python that imports the framework."""
+    live, served, framework, idle, bare, stop = [], [], [], [], [], []
     for _ in effort.rounds("start and stop"):
         server = Server(*QUIET)
         live.append(server.alive_after)
+        server.get("/health")
+        served.append(time.perf_counter() - server.started)
         server.runtimes()
         idle.append(psutil.Process(server.process.pid).memory_info().rss / MEGABYTE)
         stop.append(server.stop())
@@ -45,6 +47,7 @@ def start(effort: Effort) -> Iterator[Row]:
         framework.append(time.perf_counter() - started)
         bare.append(int(done.stdout) / MEGABYTE)
     yield value(Subject("/live after the start of the process", "s", LIVE), live, framework)
+    yield value(Subject("first answer of the whole app (/health)", "s"), served, framework)
     yield value(Subject("resident memory of an idle server", "MB", IDLE_MB), idle, bare)
     yield value(Subject("stop", "s"), stop)
 

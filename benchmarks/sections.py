@@ -109,7 +109,8 @@ SECTIONS = (
         name="start",
         title="Start and idle memory",
         target="/live within 0.5 s of the process's start; below 70 MB when idle.",
-        how="The other Python imports FastAPI and uvicorn, and nothing else.",
+        how="/live is answered while the rest of the server is being imported, any other request when that is done. "
+        "The other Python imports FastAPI and uvicorn, and nothing else.",
         source="benchmarks.lifecycle:start",
         ours="server",
         peer="bare Python",

@@ -111,9 +111,9 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, and say so once the app is there: who is told must not meet one that could not start."""
         await super().startup(sockets)
-        if not self.started:
+        if not self.started or await self.door.app() is None:
             return
         self._announcement = await asyncio.to_thread(announce, self._folders, self.place.url)
         logger.info("listening at %s", self.place.url, extra={"version": __version__, "pid": self.place.pid})
