@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fluid_server.content.stream import TokenDecoder
 from fluid_server.errors import EngineFailed, FluidError, InvalidRequest, UnsupportedField
 from fluid_server.runtimes import openvino_batching, openvino_llm
 from fluid_server.runtimes.openvino_shared import import_genai
@@ -99,3 +101,18 @@ def test_without_room_for_all_contexts_prefixes_are_not_cached() -> None:
     request = GenerateRequest(tokens=tuple(range(100, 200)), max_tokens=2)
     assert [usage_of(answers(made, request)[0]).cached_tokens for _ in range(2)] == [0, 0]
     made.close()
+
+
+@pytest.mark.parametrize("marks", [frozenset(), frozenset({"<|im_start|>"}), None])
+def test_tokens_looked_up_alone_say_what_decoding_them_together_says(marks: frozenset[str] | None) -> None:
+    tokenizer = open_tokenizer(SPEC.path, import_genai())
+    kept = Keeping(tokenizer, marks)
+    chance = random.Random(11)
+    known = 0
+    for _ in range(200):
+        ids = [chance.randrange(2048) if chance.random() < 0.7 else chance.randrange(3, 259) for _ in range(50)]
+        decoder = TokenDecoder(kept, kept.alone)
+        text = "".join([decoder.feed([token]) for token in ids]) + decoder.flush()
+        assert text.rstrip("\ufffd") == kept.decode(ids).rstrip("\ufffd")
+        known += sum(kept.alone(token) is not None for token in ids)
+    assert known > 4000
