@@ -78,7 +78,6 @@ LATE = (
     "fluid_server",
     "alembic",
     "huggingface_hub",
-    "sse_starlette",
     "httpx2",
     "httpcore2",
     "anyio._backends",

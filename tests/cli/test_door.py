@@ -98,7 +98,7 @@ print(json.dumps(asyncio.run(live())))
 
 LATE = {  # what serving does not need at once, or not at all
     "alembic", "av", "fastapi", "filelock", "httpx2", "huggingface_hub", "jinja2", "numpy", "prometheus_client",
-    "rich", "sqlalchemy", "sse_starlette", "starlette", "tokenizers",
+    "rich", "sqlalchemy", "starlette", "tokenizers",
 }  # fmt: skip
 
 
