@@ -94,3 +94,17 @@ def test_the_longest_common_beginning_is_found() -> None:
     assert longest(prompts, [*SYSTEM, 2, 4]) == (2, 101)
     assert longest(prompts, [*SYSTEM, 2])[1] == 100
     assert longest([], [1, 2]) == (None, 0)
+
+
+def test_what_idle_sequences_keep_is_bounded_and_the_latest_two_stay_whatever_they_hold() -> None:
+    pool = Pool(Recorded(), 8, divisible=True, idle_room=250)
+    long = [filled(pool, list(range(1000 * number, 1000 * number + 200))) for number in range(1, 5)]
+    pool.take([1])
+    assert [len(cells.tokens) for cells in long] == [0, 0, 200, 200]
+
+
+def test_short_idle_sequences_are_all_kept_while_there_is_room() -> None:
+    pool = Pool(Recorded(), 8, divisible=True, idle_room=250)
+    short = [filled(pool, [number, number + 1]) for number in range(1000, 1700, 100)]
+    pool.take([1])
+    assert all(len(cells.tokens) == 2 for cells in short)

@@ -23,6 +23,7 @@ from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH, GPU_BATCH = 512, 2048  # rows of one step
+IDLE_SHARE = 4  # idle sequences keep at most this part of all cells: one in four
 BESIDE = 128  # rows of prompts in one step while something generates: on a CPU it stands still for that long
 WORTH_A_WAIT = 32  # tokens of another's prompt: to wait until they are computed is quicker than to compute them too
 MOST_SEQUENCES = 256  # llama.cpp's own limit
@@ -49,7 +50,9 @@ class NativeDriver:
         sizes = Sizes(cells, count, self._batch.size)
         self._context = make_context(self._library, self._model, spec, options, sizes)
         c.llama_set_abort_callback(self._context, self._brake.callback, self._brake.data)
-        self._pool = Pool(ContextMemory(self._library, self._context), count, divisible=divisible)
+        memory = ContextMemory(self._library, self._context)
+        idle_room = cells // IDLE_SHARE if options.device == "CPU" else None
+        self._pool = Pool(memory, count, divisible=divisible, idle_room=idle_room)
         self._divisible = divisible
         self._beside = BESIDE if options.device == "CPU" else self._batch.size
         self._vocabulary = NativeVocabulary(self._library, self._model)

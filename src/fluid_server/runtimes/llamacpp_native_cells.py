@@ -12,6 +12,8 @@ from typing import Protocol
 
 from fluid_server.runtimes.llamacpp_slots import common
 
+ALWAYS_KEPT = 2  # idle sequences: a conversation, and the short questions that a program asks beside it
+
 
 class Memory(Protocol):
     """llama.cpp's memory of one context."""
@@ -34,11 +36,17 @@ class Cells:
 
 
 class Pool:
-    """All sequences of a context. ``divisible``: beginnings can be cut off and copied, which recurrent ones cannot."""
+    """All sequences of a context. ``divisible``: beginnings can be cut off and copied, which recurrent ones cannot.
 
-    def __init__(self, memory: Memory, count: int, *, divisible: bool) -> None:
+    ``idle_room``: how many tokens idle sequences may keep between them, where they are more than ALWAYS_KEPT. On a CPU
+    every row of a step looks at all cells in use to see that they are not its own: 19,000 idle ones make a stream of
+    a 67 M model a third slower.
+    """
+
+    def __init__(self, memory: Memory, count: int, *, divisible: bool, idle_room: int | None = None) -> None:
         self._memory = memory
         self._divisible = divisible
+        self._idle_room = idle_room
         self._cells = [Cells(number) for number in range(count)]
         self._turn = 0
 
@@ -52,6 +60,7 @@ class Pool:
         self.borrow(target, source, shared)
         self._turn += 1
         target.used, target.busy = self._turn, True
+        self._tidy()
         return target
 
     def borrow(self, target: Cells, source: Cells | None, length: int) -> None:
@@ -79,10 +88,24 @@ class Pool:
 
     def evict(self) -> bool:
         """Forget the idle sequence that was used longest ago; False where there is none."""
-        idle = [cells for cells in self._cells if not cells.busy and cells.tokens]
-        if idle:
-            self.empty(min(idle, key=lambda cells: cells.used))
+        if idle := self._idle():
+            self.empty(idle[0])
         return bool(idle)
+
+    def _idle(self) -> list[Cells]:
+        """Those that keep something for nobody yet, the one used longest ago first."""
+        return sorted((one for one in self._cells if not one.busy and one.tokens), key=lambda one: one.used)
+
+    def _tidy(self) -> None:
+        if self._idle_room is None:
+            return
+        idle = self._idle()
+        kept = sum(len(one.tokens) for one in idle)
+        for one in idle[:-ALWAYS_KEPT]:
+            if kept <= self._idle_room:
+                break
+            kept -= len(one.tokens)
+            self.empty(one)
 
     def _best(self, prompt: list[int]) -> tuple[Cells | None, int]:
         """Where most of the prompt lies, an idle place before a busy one, and how much that is."""
