@@ -33,6 +33,14 @@ def normal_architecture(name: str) -> str:
     return known.get(name.lower(), name.lower())
 
 
+def linux_says_amx(facts: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether Linux names AMX among the processor's abilities; False on other systems, which do not say."""
+    try:
+        return "amx_tile" in facts.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
 def espeak_library(environment: Mapping[str, str]) -> Path | None:
     """espeak-ng's library where its installers put it and no loader looks; None elsewhere."""
     programs = Path(environment.get("PROGRAMFILES", "C:/Program Files"))

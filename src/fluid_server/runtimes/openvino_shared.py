@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluid_server.errors import EngineFailed
+from fluid_server.machine import linux_says_amx
 from fluid_server.runtimes.base import plain_reason, spare_threads
 from fluid_server.types import RuntimeOptions
 
@@ -57,7 +58,7 @@ def properties(options: RuntimeOptions) -> dict[str, Any]:
 
 
 def _may_have_amx() -> bool:
-    """Whether this CPU may have AMX: OpenVINO says bf16 and fp16 of all that do, and of few others.
+    """Whether this CPU may have AMX: Linux says so, or OpenVINO says bf16 and fp16, as of all that do and few others.
 
     With one thread OpenVINO 2026.4.1 divides by zero there while it compiles a language model for bf16, and its process
     is killed by SIGFPE: seen on a Xeon with AMX; with two threads, with f16 and with f32 it works. A CPU with bf16 and
@@ -65,7 +66,7 @@ def _may_have_amx() -> bool:
     """
     import openvino
 
-    return {"BF16", "FP16"} <= set(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return linux_says_amx() or {"BF16", "FP16"} <= set(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def kv_cache_bytes(bytes_per_token: int | None, configured: Mapping[str, str], device: str) -> int | None:
