@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -59,8 +60,10 @@ def _run() -> int:
         from fluid_server.workers.probe import main as probe
 
         return probe()
+    gc.disable()  # nothing that is imported ends before the program does: to look for what has ended finds nothing
     from fluid_server.cli.main import main as command_line
 
+    gc.enable()
     return command_line()
 
 

@@ -65,6 +65,7 @@ class Door:
         async with app.router.lifespan_context(app):
             self._app = app
             self._settled.set()
+            _give_back()
             await self._closing.wait()
 
     def _ended(self, serving: asyncio.Task[None]) -> None:

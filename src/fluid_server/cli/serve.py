@@ -73,9 +73,17 @@ def _server(config: ServerConfig, listener: socket.socket) -> Server:
 
 
 def _app(config: ServerConfig) -> FastAPI:
+    _without_pydantic_1()
     from fluid_server.app import create_app  # here, since it takes most of a start: see the door
 
     return create_app(config)
+
+
+def _without_pydantic_1() -> None:
+    """FastAPI asks of every annotation whether it is pydantic 1's, and imports all of that to know: 3 MB and 45 ms for
+    nothing, since nobody here has one. It takes a pydantic.v1 that cannot be imported for a no."""
+    absent: Any = None
+    sys.modules.setdefault("pydantic.v1", absent)
 
 
 def _served(server: Server, listener: socket.socket) -> ExitCode:

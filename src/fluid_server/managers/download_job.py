@@ -17,8 +17,6 @@ from enum import Enum, auto
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fluid_server.catalog.hub import MAX_SIZE, RemoteFile
 from fluid_server.errors import Conflict, FluidError
 from fluid_server.managers import disk
@@ -120,6 +118,8 @@ class Job:
         self.folder = models / FOLDER / order.id
         self.changed = asyncio.Event()
         self.resting = asyncio.Event()
+        from filelock import FileLock  # late: with its sqlite3 it is 3 MB, and most servers never fetch anything
+
         self._lock = FileLock(self.folder / LOCK, timeout=0, thread_local=False)
         self._locked: tuple[int, int] | None = None
 
@@ -195,6 +195,8 @@ class Job:
     def lock(self) -> None:
         """Make its folder, and keep other programs from working in it. If somebody has deleted the folder since, it is
         made and locked anew: the old lock keeps nobody away any more. Errors: Conflict."""
+        from filelock import Timeout
+
         if self._locked is not None and self._locked == self._lock_file():
             return
         self.release()
