@@ -236,6 +236,20 @@ def test_a_defect_in_the_middle_is_told_and_nothing_of_it_leaks(caplog: pytest.L
     assert "defect in the middle of a stream" in caplog.text
 
 
+def test_a_stream_without_an_event_has_its_end_alone() -> None:
+    async def frames() -> AsyncGenerator[bytes, None]:
+        for nothing in list[bytes]():
+            yield nothing
+
+    async def work() -> list[bytes]:
+        door = Door()
+        await (await door.answer(frames()))
+        assert door.complete
+        return door.bodies
+
+    assert asyncio.run(work()) == [sse.DONE]
+
+
 def test_a_mould_fills_in_any_text_as_json_has_it() -> None:
     mould = sse.Mould({"a": 1, "text": sse.HOLE, "b": None})
     for text in ('"quotes"\\', "line\nend\u2028", "ä🦊", ""):

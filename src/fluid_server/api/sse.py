@@ -79,7 +79,7 @@ async def respond(
     If they take longer than ``heartbeat`` seconds the stream begins with comments that say what goes on.
     Errors: the failure before the first frames; ClientGone.
     """
-    first = asyncio.ensure_future(anext(frames))
+    first = asyncio.ensure_future(anext(frames, b""))  # a stream may have nothing but its end
     gone = asyncio.ensure_future(disconnected(request))
     begun = False
     try:
