@@ -98,6 +98,27 @@ def test_a_full_disk_is_told_once_and_stops_nobody(capsys: pytest.CaptureFixture
     assert told == "The log file cannot be written (No space left on device); the server goes on without.\n"
 
 
+def test_a_folder_that_has_gone_is_told_once_and_stops_nobody(
+    open_file: Callable[..., RotatingFile],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a drive is taken out."""
+
+    def gone(self: RotatingFile) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    file = open_file()
+    with monkeypatch.context() as without:
+        without.setattr(RotatingFile, "_is_ours", lambda self, now: False)
+        without.setattr(RotatingFile, "_open", gone)
+        write(file, "lost", "lost")
+    write(file, "kept")
+    assert lines_of(tmp_path) == {"server.log": ["kept"]}
+    assert capsys.readouterr().err.count("cannot be written") == 1
+
+
 def test_no_file_is_no_handler() -> None:
     assert opened(None, SMALL, 1) is None
 

@@ -38,7 +38,8 @@ class RotatingFile(logging.FileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. What fails is said on stderr once, and never to who logs."""
         self._prepare()
-        super().emit(record)
+        if self.stream is not None:  # else it cannot be opened, and FileHandler would try again and raise
+            super().emit(record)
 
     def close(self) -> None:
         """Close it. What could not be written before cannot be now."""

@@ -118,6 +118,16 @@ async def test_of_a_long_answer_the_beginning_goes(monkeypatch: pytest.MonkeyPat
 
 
 @awaited
+async def test_what_has_not_been_told_yet_cannot_be_gone_on_from() -> None:
+    run = Scripted([])
+    recording = Recording(run)
+    with pytest.raises(InvalidRequest, match="0 events so far"):
+        recording.replay(5)
+    run.go.set()
+    await recording.ended
+
+
+@awaited
 async def test_those_that_begin_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "MOST_RUNNING", 1)
     everything, first = Background(), Scripted([])

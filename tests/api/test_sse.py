@@ -151,6 +151,36 @@ def test_a_client_that_reads_nothing_is_not_waited_for(
     assert "has read nothing" in caplog.text
 
 
+@pytest.mark.parametrize("place", [0, -1], ids=["start", "end"])
+def test_a_client_that_reads_nothing_is_waited_for_neither_at_the_start_nor_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setattr(sse, "UNREAD", 0.01)
+    stuck = ("http.response.start", "http.response.body")[place]
+    sent = []
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        yield b"data: {}\n\n"
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message["type"] == stuck and not message.get("more_body"):
+            await asyncio.Event().wait()
+
+    async def work() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+        answer = await sse.respond(Request(scope, receive), frames(), heartbeat=60.0, activity=str)
+        async with asyncio.timeout(30):
+            await answer(scope, receive, send)
+
+    asyncio.run(work())
+    assert sent[-1]["type"] == stuck
+
+
 def test_a_client_that_waits_for_long_is_not_taken_for_one_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "UNREAD", BEAT)
 
@@ -204,6 +234,20 @@ def test_a_defect_in_the_middle_is_told_and_nothing_of_it_leaks(caplog: pytest.L
     assert last.startswith(b'data: {"error"')
     assert b"secret" not in last
     assert "defect in the middle of a stream" in caplog.text
+
+
+def test_a_stream_without_an_event_has_its_end_alone() -> None:
+    async def frames() -> AsyncGenerator[bytes, None]:
+        for nothing in list[bytes]():
+            yield nothing
+
+    async def work() -> list[bytes]:
+        door = Door()
+        await (await door.answer(frames()))
+        assert door.complete
+        return door.bodies
+
+    assert asyncio.run(work()) == [sse.DONE]
 
 
 def test_a_mould_fills_in_any_text_as_json_has_it() -> None:

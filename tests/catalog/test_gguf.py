@@ -258,6 +258,18 @@ def test_a_lora_that_fluid_json_names_is_laid_over_the_model(write_gguf: WriteGg
     assert {file.name for file in spec.files} == {"base.gguf", "lora.gguf"}
 
 
+def test_a_fluid_json_that_cannot_be_read_is_the_model_s_problem_and_no_other_s(
+    write_gguf: WriteGguf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, while an editor holds it."""
+
+    def held(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", held)
+    assert adapted(write_gguf, {}).problem == "fluid.json cannot be read: permission denied"
+
+
 def test_a_lora_that_nobody_names_is_left_alone(write_gguf: WriteGguf) -> None:
     assert adapted(write_gguf, {}).adapters == ()
 

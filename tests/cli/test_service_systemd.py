@@ -51,6 +51,7 @@ def test_the_command_is_run_as_it_was_meant(plan: Plan) -> None:
 
 def test_words_are_not_expanded() -> None:
     assert word('a "b" \\ $c %d') == r'"a \"b\" \\ $$c %%d"'
+    assert word("a\nExecStartPre=b\r") == r'"a\nExecStartPre=b\r"'
     assert word("$c %d", command=False) == '"$c %%d"'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from fluid_server.types import (
     Usage,
 )
 from fluid_server.workers import loop
-from fluid_server.workers.protocol import Cancel, Events, Failed, Load, Progress, Stop, Submit
+from fluid_server.workers.protocol import Cancel, Events, Failed, Garbled, Load, Progress, Stop, Submit
 
 REQUEST = GenerateRequest(text="x")
 
@@ -166,6 +167,25 @@ def test_a_runtime_hears_of_a_cancel_while_it_computes() -> None:
         wire.put(message)
     assert heard.get(timeout=10) == 7
     assert inbox.take(wait=False) == sent  # what it was told of is there to be taken
+
+
+@pytest.mark.parametrize(("failure", "code"), [(EOFError(), 0), (Garbled("out of memory"), loop.ENGINE_FAILED)])
+def test_a_worker_that_hears_nothing_any_more_ends(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, code: int
+) -> None:
+    ends: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def end(code: int) -> None:
+        ends.put(code)
+        threading.Event().wait()  # it does not come back
+
+    def receive() -> object:
+        raise failure
+
+    monkeypatch.setattr("os._exit", end)
+    channel: Any = type("Pipe", (), {"receive": staticmethod(receive)})
+    loop.Inbox(channel)
+    assert ends.get(timeout=10) == code
 
 
 def test_the_server_hears_when_the_last_one_has_left_although_nothing_else_happens() -> None:

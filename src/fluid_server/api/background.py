@@ -59,6 +59,11 @@ class Recording:
                 f"The last event of this response has the sequence number {told - 1}: none follows.",
                 param="starting_after",
             )
+        if first > told:  # a stream of what never comes would end without an event
+            raise InvalidRequest(
+                f"This response has told {told} events so far: 'starting_after' is the number of one of them.",
+                param="starting_after",
+            )
         if first < self._gone:
             raise self._too_late()
         return self._replay(first)

@@ -79,7 +79,7 @@ async def respond(
     If they take longer than ``heartbeat`` seconds the stream begins with comments that say what goes on.
     Errors: the failure before the first frames; ClientGone.
     """
-    first = asyncio.ensure_future(anext(frames))
+    first = asyncio.ensure_future(anext(frames, b""))  # a stream may have nothing but its end
     gone = asyncio.ensure_future(disconnected(request))
     begun = False
     try:
@@ -122,7 +122,6 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it, unless the client leaves or stops reading before."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         work = (self._write(send), self._beat(send), self._unread(), left(receive))
         tasks = [asyncio.ensure_future(one) for one in work]
         try:
@@ -138,14 +137,16 @@ class _Stream(StreamingResponse):
     async def _write(self, send: Send) -> None:
         clock = asyncio.get_running_loop().time
 
-        async def write(some: bytes) -> None:
+        async def write(some: bytes, *, more: bool = True) -> None:
             self._writing_since = clock()
-            await send({"type": "http.response.body", "body": some, "more_body": True})
+            await send({"type": "http.response.body", "body": some, "more_body": more})
             self._writing_since = None
 
+        self._writing_since = clock()
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if last := await self._written(write):
             await write(last)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await write(b"", more=False)
 
     async def _written(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
         """Write all events but the last, which is the answer."""

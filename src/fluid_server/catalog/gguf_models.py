@@ -185,7 +185,7 @@ def _with_adapters(models: list[Found], loras: list[Found], folder: Folder) -> l
         known = {each.spec.path: each.spec for each in loras}
         if any(adapter.path not in known for adapter in adapters):
             raise BadModel(f"{sidecar.OWN} names an adapter that is no LoRA in GGUF: convert it, or name another file")
-    except BadModel as error:
+    except (BadModel, OSError) as error:
         return [replace(model, spec=replace(model.spec, problem=explain(error))) for model in models]
     own = [known[adapter.path] for adapter in adapters]
     return [replace(model, spec=_adapted(model.spec, adapters, own)) for model in models]

@@ -93,10 +93,10 @@ def _served(server: Server, listener: socket.socket) -> ExitCode:
         if left.code != STARTUP_FAILURE:
             raise
     failure = server.door.failure
-    if isinstance(failure, FluidError):
+    if isinstance(failure, FluidError | ImportError):  # a package that is missing is told as everywhere
         raise failure
     if failure is not None:
-        logger.error("the server could not start", exc_info=failure)
+        logger.error("the server failed", exc_info=failure)
     return ExitCode.WELL if server.started and failure is None else ExitCode.FAILED
 
 

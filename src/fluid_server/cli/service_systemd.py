@@ -190,6 +190,7 @@ def _system_hardening(plan: Plan, groups: Iterable[str]) -> str:
 def word(text: str, *, command: bool = True) -> str:
     """A word of a line that systemd splits: nothing in it is expanded. In a command ``$`` would be."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    text = text.replace("\n", "\\n").replace("\r", "\\r")  # what followed would be a line of the unit's own
     return '"' + (text.replace("$", "$$") if command else text) + '"'
 
 

@@ -141,9 +141,11 @@ class TextRuntime(BaseRuntime):
         return True
 
     def abandon(self, request_id: int) -> None:
-        """Tell the engine of all sequences of a request. They are counted in one go, since lines come and go."""
-        for sequence, line in tuple(self._lines.items()):
-            if line.job.id == request_id:
+        """Tell the engine of all sequences of a request. Lines come and go meanwhile: only their numbers are taken in
+        one go, since to make a pair of each could start Python's collector, and with it another thread."""
+        for sequence in list(self._lines):
+            line = self._lines.get(sequence)
+            if line is not None and line.job.id == request_id:
                 self.leave(sequence)
 
     @property

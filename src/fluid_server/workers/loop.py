@@ -20,6 +20,7 @@ from fluid_server.workers.protocol import (
     Events,
     Failed,
     Feed,
+    Garbled,
     Load,
     Loaded,
     Progress,
@@ -85,6 +86,9 @@ class Inbox:
                 message = self._channel.receive()
             except (EOFError, OSError):
                 os._exit(0)
+            except Garbled:  # such as for want of memory: one that hears nothing any more must not live on
+                traceback.print_exc()
+                os._exit(ENGINE_FAILED)
             self._messages.put(message)  # first: a step that ends early must find it
             if isinstance(message, Cancel) and self.runtime is not None:
                 self.runtime.abandon(message.id)
