@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.code
     print(f"Ready: {server.place['base_url']}" if ready else f"It is not ready after {args.wait:.0f} s, and goes on.")
-    print(f"  log   {server.log}\n  end   scripts/kill_server.py --pid {server.place['pid']}")
+    print(f"  log   {server.log}\n  end   uv run scripts/kill_server.py --pid {server.place['pid']}")
     return 0 if ready else 1
 
 
