@@ -27,6 +27,7 @@ from benchmarks.server import Server
 from benchmarks.serving import watch
 
 STREAMS = (1, 8, 16, 32)
+PAUSE = 0.03  # seconds: longer than the watcher's between two questions, so that one always falls into a burst
 FLAGS = ("--echo", "--no-warm-up", "--idle-timeout", "0", "--log-level", "warning", "--no-store")
 
 
@@ -63,7 +64,7 @@ def _load(server: Server, client: Peer, streams: int, tokens: int, repeats: int)
             found.setdefault(name, []).append(value)
     seen = json.loads(watcher.communicate()[0])
     running = [took for start, end in busy for took in _asked_within(seen, start, end)]
-    slowest = [max(_asked_within(seen, start - 0.02, end), default=0.0) for start, end in bursts]
+    slowest = [max(took) for start, end in bursts if (took := _open_within(seen, start - PAUSE, end))]
     health = spread(running) | {"p99": round(percentile(running, 0.99), 2)}
     return {name: spread(values) for name, values in found.items()} | {"health_ms": health, "burst_ms": spread(slowest)}
 
@@ -71,6 +72,11 @@ def _load(server: Server, client: Peer, streams: int, tokens: int, repeats: int)
 def _asked_within(seen: list[tuple[float, float]], start: float, end: float) -> list[float]:
     """How long /health took, of those that were asked in this time."""
     return [took for when, took in seen if start <= when <= end]
+
+
+def _open_within(seen: list[tuple[float, float]], start: float, end: float) -> list[float]:
+    """How long /health took, of those that were asked or not yet answered in this time."""
+    return [took for when, took in seen if when <= end and when + took / 1000 >= start]
 
 
 def _used(server: Server) -> tuple[float, float]:

@@ -125,15 +125,20 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [section.name for section in SECTIONS]
-    command.add_argument("--only", action="append", choices=names, default=[], help="this section; may be repeated")
+    command.add_argument(
+        "--only", action="append", choices=names, default=[], metavar="NAME", help="this section; may be repeated"
+    )
     command.add_argument("--quick", action="store_true", help="fewer loads, streams and repeats")
     command.add_argument(
-        "--repeats", type=int, help=f"repeats of everything (default: {REPEATS}, quick: {QUICK_REPEATS})"
+        "--repeats", type=int, metavar="N", help=f"repeats of everything (default: {REPEATS}, quick: {QUICK_REPEATS})"
     )
     command.add_argument(
-        "--out", type=Path, help="folder of the page (default: docs/performance, quick: build/performance)"
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the page (default: docs/performance, quick: build/performance)",
     )
-    command.add_argument("--json", type=Path, help="write what this run has found there too")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write what this run has found there too")
     command.add_argument("--draw", action="store_true", help="measure nothing: page and pictures anew from the figures")
     command.add_argument("--no-pictures", action="store_true", help="only figures and page")
     command.add_argument("--list", action="store_true", help="name the sections, and end")

@@ -5,10 +5,13 @@
     The same as "uv run scripts/build.py" with the same arguments, from any folder. Paths are meant from the
     repository's folder. The exit code is its exit code.
 
-    --onefile       one file, which unpacks itself at every start, instead of a folder
-    --with-native   with llama.cpp as compiled here (uv sync --extra native)
-    --dist FOLDER   where it goes (default: dist)
-    --work FOLDER   where it is made (default: build)
+    --onefile         one file, which unpacks itself at every start, instead of a folder
+    --with-native     with llama.cpp as compiled here (uv sync --extra native)
+    --with-qnn        with onnxruntime, for Whisper on Qualcomm's NPU (uv sync --extra qnn)
+    --with-postgres   with psycopg, for a database of PostgreSQL (uv sync --extra postgres)
+    --no-models       without the demo models
+    --dist FOLDER     where it goes (default: dist)
+    --work FOLDER     where it is made (default: build)
 .EXAMPLE
     scripts\build.ps1
     The folder dist\fluid-server.

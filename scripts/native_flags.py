@@ -9,6 +9,7 @@ does not see that the flags are others now: hence the reinstall.
 
 from __future__ import annotations
 
+import argparse
 import platform
 import sys
 
@@ -50,6 +51,8 @@ def flags(system: str, machine: str) -> tuple[str, ...]:
 
 def main() -> int:
     """Print them for this machine."""
+    raw = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     print(" ".join(flags(sys.platform, platform.machine())))
     return 0
 

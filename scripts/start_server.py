@@ -6,7 +6,8 @@ uv run scripts/start_server.py --wait 300               wait this many seconds u
 uv run scripts/start_server.py --log build/mine.log     its log (default: build/server.log; the last one is kept)
 
 The server runs in the folder of the repository, and goes on when this window is closed. The exit code is 0 once it is
-ready, 1 where it is not in time (it goes on), else the server's own. scripts/kill_server.py ends it.
+ready, 1 where it is not in time (it goes on), 130 after Ctrl-C (before it listens that ends it, later it goes on), else
+the server's own. scripts/kill_server.py ends it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ LOG = ROOT / "build" / "server.log"
 WAIT = 120.0
 LOOK_EVERY = 0.1  # seconds
 LAST_LINES = 20
+INTERRUPTED = 130
 ON_THE_WAY = {"downloading", "loading", "warming"}
 
 
@@ -62,6 +64,14 @@ def start(flags: Sequence[str], log: Path, deadline: float, folder: Path = ROOT)
     with log.open("wb") as errors, said.open("wb") as out:
         process = _detached([sys.executable, "-P", "-X", "utf8", "-m", "fluid_server", "serve", "--ready-json", *flags],
                             out, errors, folder)  # fmt: skip
+    try:
+        return Started(process, _listening(process, said, log, deadline), log)
+    except KeyboardInterrupt:  # nobody was told of it yet
+        process.terminate()
+        raise
+
+
+def _listening(process: subprocess.Popen[bytes], said: Path, log: Path, deadline: float) -> dict[str, Any]:
     while (place := _place(said)) is None:
         if (code := process.poll()) is not None:
             raise NotStartedError(
@@ -70,7 +80,7 @@ def start(flags: Sequence[str], log: Path, deadline: float, folder: Path = ROOT)
         if time.monotonic() > deadline:
             raise NotStartedError(f"The server (process {process.pid}) does not say where it listens. See {log}.", 1)
         time.sleep(LOOK_EVERY)
-    return Started(process, place, log)
+    return place
 
 
 def _detached(command: Sequence[str], out: IO[bytes], errors: IO[bytes], folder: Path) -> subprocess.Popen[bytes]:
@@ -160,14 +170,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server = start([flag for flag in flags if flag != "--"], args.log.absolute(), deadline)
         print(f"It listens at {server.url} (process {server.place['pid']}).", flush=True)
-        ready = wait_until_ready(server, deadline, printer())
+        return report(server, args.wait, deadline)
     except NotStartedError as error:
         print(error, file=sys.stderr)
         return error.code
-    print(f"Ready: {server.place['base_url']}" if ready else f"It is not ready after {args.wait:.0f} s, and goes on.")
-    print(f"  log   {server.log}\n  end   scripts/kill_server.py --pid {server.place['pid']}")
-    return 0 if ready else 1
+
+
+def report(server: Started, wait: float, deadline: float) -> int:
+    """Wait until it is ready, and say what came of it. Errors: NotStartedError where it ends."""
+    try:
+        code = 0 if wait_until_ready(server, deadline, printer()) else 1
+        told = f"It is not ready after {wait:.0f} s, and goes on." if code else f"Ready: {server.place['base_url']}"
+    except KeyboardInterrupt:
+        code, told = INTERRUPTED, "It is not ready yet, and goes on."
+    print(f"{told}\n  log   {server.log}\n  end   uv run scripts/kill_server.py --pid {server.place['pid']}")
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -8,7 +8,7 @@
     PROGRAM         the program (default: what build.ps1 has made)
     --starts N      only how long it takes to start, N times
     --report FILE   what was measured, as JSON
-    --isolated      where nothing else is (Linux, as root)
+    --isolated      where nothing else is (Linux, as root); --isolated-if-possible: so, where that can be had
 .EXAMPLE
     scripts\test_exe.ps1
     The program that build.ps1 has made.

@@ -29,6 +29,7 @@ import openai
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from scripts.kill_server import ended
 from scripts.start_server import NotStartedError, start
@@ -148,8 +149,9 @@ def table_of(results: Sequence[Result]) -> Table:
     for one in results:
         first = f"{one.first:.2f} s" if one.first is not None else ""
         text = one.answer if one.failed or len(one.answer) <= SHOWN else one.answer[: SHOWN - 1] + "…"
-        mark = "[red]failed[/red]" if one.failed else "[green]ok[/green]"
-        table.add_row(one.model, one.asked, first, f"{one.seconds:.2f} s", mark, text)
+        mark = Text("failed", "red") if one.failed else Text("ok", "green")
+        # As Text: a model may well say [/INST], which rich would take for markup.
+        table.add_row(Text(one.model), one.asked, first, f"{one.seconds:.2f} s", mark, Text(text))
     return table
 
 
@@ -187,9 +189,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with served(args.base_url, flags) as base_url:
             return report(base_url, args.model, args.wait)
-    except (NotStartedError, openai.OpenAIError) as error:
+    except openai.APIConnectionError:
+        print(f"Nothing answers at {args.base_url}. Does the server run, and is that its address?", file=sys.stderr)
+    except openai.OpenAIError as error:
+        print(reason(error), file=sys.stderr)
+    except NotStartedError as error:
         print(error, file=sys.stderr)
-        return 1
+    return 1
 
 
 def report(base_url: str, names: Sequence[str], wait: float) -> int:
@@ -203,9 +209,11 @@ def report(base_url: str, names: Sequence[str], wait: float) -> int:
                 for result in ask(client, model):
                     print(f"  {result.model}, {result.asked}: {'failed' if result.failed else 'ok'}", flush=True)
                     results.append(result)
-    Console(width=None if sys.stdout.isatty() else 160).print(table_of(results))
+    if results:
+        Console(width=None if sys.stdout.isatty() else 160).print(table_of(results))
     if unknown:
-        print(f"There is no model {', '.join(sorted(unknown))}.", file=sys.stderr)
+        names_there = ", ".join(str(model["id"]) for model in there) or "none"
+        print(f"There is no model {', '.join(sorted(unknown))}. There are: {names_there}.", file=sys.stderr)
     failed = sum(result.failed for result in results)
     print(f"{len(results) - failed} of {len(results)} questions were answered.")
     return 2 if unknown or not results else min(failed, 1)
@@ -220,4 +228,7 @@ def own_key() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

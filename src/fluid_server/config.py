@@ -248,6 +248,11 @@ def default_model_path(data_dir: Path | None = None) -> Path:
     return (data_dir or _user_folder()) / "models"
 
 
+def user_model_path() -> Path:
+    """The models folder where nothing else is said and the working folder has none."""
+    return _user_folder() / "models"
+
+
 def _user_folder() -> Path:
     from platformdirs import user_data_path
 

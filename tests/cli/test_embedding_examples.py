@@ -54,11 +54,12 @@ def running(program: list[str], model: str, folder: Path) -> Generator[tuple[sub
 
 
 @BOTH
-def test_an_example_starts_asks_and_ends_the_server(program: list[str], model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("typed", ["\n", ""], ids=["enter", "end of input"])
+def test_an_example_starts_asks_and_ends_the_server(program: list[str], model: str, typed: str, tmp_path: Path) -> None:
     with running(program, model, tmp_path) as (example, pid):
         processes = family(pid)
         assert len(processes) > 1
-        out, _ = example.communicate("\n", timeout=PATIENCE)
+        out, _ = example.communicate(typed, timeout=PATIENCE)
         assert out.strip().endswith("It has ended with 0")
         assert example.returncode == 0
     await_end(processes)

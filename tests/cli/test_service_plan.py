@@ -16,7 +16,7 @@ from fluid_server.cli import service_plan
 from fluid_server.cli.main import parser
 from fluid_server.cli.service_files import HEADER, end_of, keep_secrets, remembered, with_secrets
 from fluid_server.cli.service_plan import Places, Scope, flags_of, lies_in_a_cache, name_of_service, plan_of, secrets_of
-from fluid_server.config import SECRETS, ServerConfig
+from fluid_server.config import SECRETS, ServerConfig, load_config
 from fluid_server.errors import ConfigError, FluidError
 
 WISHES: list[dict[str, Any]] = [
@@ -71,6 +71,18 @@ def test_a_user_s_service_has_the_folder_that_was_found_and_a_log(tmp_path: Path
     plan = plan_of(config, "x", Scope.USER, None, places)
     assert plan.flags == (f"--model-path={config.model_path}", f"--log-file={tmp_path / 'logs' / 'x.log'}")
     assert (plan.folder, plan.environment) == (tmp_path, tmp_path / ".env")
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_packaged_program_s_service_still_offers_the_program_s_own_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluid_server.config.sys._MEIPASS", str(tmp_path), raising=False)
+    monkeypatch.chdir(tmp_path)
+    places = Places(definition="x", settings=tmp_path)
+    assert plan_of(load_config(), "x", Scope.USER, None, places).flags == ()
+    (tmp_path / "models").mkdir()  # the folder found here is not found from where a service runs
+    assert plan_of(load_config(), "x", Scope.USER, None, places).flags == (f"--model-path={tmp_path / 'models'}",)
 
 
 @pytest.mark.usefixtures("anywhere")

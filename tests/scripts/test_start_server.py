@@ -6,12 +6,14 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from scripts.start_server import ROOT, doing, printer
+from scripts import start_server
+from scripts.start_server import ROOT, Started, doing, printer
 from tests.front_door import PATIENCE, clean_environment
 
 
@@ -66,3 +68,38 @@ def test_progress_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("one", "one", "two"):
         say(text)
     assert capsys.readouterr().out == "  one\n  two\n"
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for a server."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_ctrl_c_before_it_listens_leaves_no_server_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
+) -> None:
+    monkeypatch.setattr(start_server, "_detached", lambda *_: sleeper)
+    monkeypatch.setattr(start_server, "_place", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_server.start([], tmp_path / "server.log", deadline=0)
+    assert sleeper.wait(PATIENCE) != 0
+
+
+def test_ctrl_c_during_warm_up_says_that_it_goes_on_and_how_to_end_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    monkeypatch.setattr(start_server, "wait_until_ready", interrupted)
+    assert start_server.report(Started(sleeper, {"pid": 7}, tmp_path), wait=1, deadline=0) == 130
+    told = capsys.readouterr().out
+    assert "goes on" in told
+    assert "uv run scripts/kill_server.py --pid 7" in told

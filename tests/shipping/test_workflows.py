@@ -90,6 +90,11 @@ def test_a_script_that_is_called_is_there_and_knows_the_flags(script: str, words
     assert flags <= set(FLAG.findall(told))
 
 
+def test_nobody_asks_for_a_lock_that_the_repository_has_not() -> None:
+    """A fresh clone has no uv.lock; `exclude-newer` in pyproject.toml pins instead."""
+    assert not [file for file in (*WORKFLOWS, *ACTIONS) if re.search(r"--(locked|frozen)\b", file.read_text("utf-8"))]
+
+
 def test_a_release_has_a_program_for_every_platform() -> None:
     matrix = jobs(ROOT / ".github" / "workflows" / "release.yml")["program"]["strategy"]["matrix"]["include"]
     names = {one["name"] for one in matrix}

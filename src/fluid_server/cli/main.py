@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -33,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fluid-server: {_no_verb(given[0])}", file=sys.stderr)
         return ExitCode.BAD_USAGE
     given, handed_on = _parted(given)
-    options = vars(parser().parse_args(given))
+    options = _understood(given)
     verb, file = VERBS[options.pop("verb")], options.pop("config", None)
     typed = {name: options.pop(name) for name in verb.settings if name in options}
     if verb.hands_on:
-        typed = vars(parser().parse_args(["serve", *handed_on]))
+        typed = _understood(["serve", *handed_on])
         file = typed.pop("config", file)
         del typed["verb"]
         options["handed_on"] = tuple(handed_on)
@@ -52,6 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return code
+
+
+def _understood(given: Sequence[str]) -> dict[str, Any]:
+    """What was typed, by its names. Errors: SystemExit, after saying what is wrong."""
+    found, unknown = parser().parse_known_args(given)
+    if unknown:
+        print(f"fluid-server: {_no_flag(given[0], unknown[0].partition('=')[0])}", file=sys.stderr)
+        raise SystemExit(ExitCode.BAD_USAGE)
+    return vars(found)
 
 
 def _parted(given: list[str]) -> tuple[list[str], list[str]]:
@@ -93,6 +103,15 @@ def _no_verb(word: str) -> str:
     return f"There is no verb '{word}'. {hint}"
 
 
+def _no_flag(verb: str, word: str) -> str:
+    kind = "flag" if word.startswith("-") else "argument"
+    known = argparse.ArgumentParser(usage="%(prog)s", add_help=False)
+    _add_arguments(known, VERBS[verb])
+    close = get_close_matches(word, re.findall(r"--[a-z-]+", known.format_help()), 1)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
+    return f"'{verb}' takes no {kind} '{word}'. {hint}'fluid-server {verb} --help' says what it takes."
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line. Flags left out are absent from the result, so that they overrule nothing."""
     top = argparse.ArgumentParser(
@@ -114,8 +133,12 @@ def parser() -> argparse.ArgumentParser:
             argument_default=argparse.SUPPRESS,
             allow_abbrev=False,
         )
-        verb.arguments(sub)
-        sub.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings (default: fluid.toml)")
-        for setting in verb.settings:
-            add_flag(sub, setting, ASKING.get(setting) if verb.finds_server else None)
+        _add_arguments(sub, verb)
     return top
+
+
+def _add_arguments(sub: argparse.ArgumentParser, verb: Verb) -> None:
+    verb.arguments(sub)
+    sub.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings (default: fluid.toml)")
+    for setting in verb.settings:
+        add_flag(sub, setting, ASKING.get(setting) if verb.finds_server else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fluid_server.cli.announcement import address_of
-from fluid_server.config import ENV_PREFIX, SECRETS, ServerConfig
+from fluid_server.config import ENV_PREFIX, SECRETS, ServerConfig, user_model_path
 from fluid_server.errors import ConfigError
 from fluid_server.workers.handle import worker_command
 
@@ -175,7 +175,11 @@ def _own_places(config: ServerConfig, places: Places) -> dict[str, Path]:
     """The folders that a service gets where nobody chose others."""
     own: dict[str, Path] = {}
     if not config.model_fields_set & {"model_path", "data_dir"}:
-        own = {"data_dir": places.data} if places.data else {"model_path": config.model_path}
+        if places.data:
+            own["data_dir"] = places.data
+        # The packaged program offers its own models too, but not to who names a folder: the user's is found without.
+        elif config.shipped_models is None or config.model_path != user_model_path():
+            own["model_path"] = config.model_path
     if places.log_file and config.log_file is None:
         own["log_file"] = places.log_file
     return own

@@ -64,7 +64,8 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const server = await startServer(command.length ? command : ["fluid-server"], resolve("fluid-data"));
   console.log(`It runs: process ${server.pid}`);
   console.log(await server.chat(model, "What is the capital of France?"));
-  await once(process.stdin, "data"); // press Enter
+  console.log("Press Enter to end it.");
+  await Promise.race([once(process.stdin, "data"), once(process.stdin, "end")]);
   console.log(`It has ended with ${await server.stop()}`);
   process.exit();
 }

@@ -71,7 +71,8 @@ def main() -> None:
     with LocalServer(command, Path("fluid-data")) as server:
         print(f"It runs: process {server.process.pid}", flush=True)
         print(server.chat(model, "What is the capital of France?"), flush=True)
-        input("Press Enter to end it. ")
+        print("Press Enter to end it.", flush=True)
+        sys.stdin.readline()
     print(f"It has ended with {server.process.returncode}", flush=True)
 
 
