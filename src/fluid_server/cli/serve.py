@@ -119,11 +119,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so once the app is there: who is told must not meet one that could not start."""
+        """Listen; other programs of ours find it from then on. Whoever started it is told once the app is there, and
+        so never of a server that could not start."""
         await super().startup(sockets)
-        if not self.started or await self.door.app() is None:
+        if not self.started:
             return
         self._announcement = await asyncio.to_thread(announce, self._folders, self.place.url)
+        if await self.door.app() is None:
+            return
         logger.info("listening at %s", self.place.url, extra={"version": __version__, "pid": self.place.pid})
         if self.out is not None:
             tell(self.place, self.out)
