@@ -4,7 +4,8 @@ Clients of people have cores of their own. Here they share them with what is mea
 packet takes a core: this one looks at its sockets every two milliseconds, and counts bytes instead of parsing them.
 
 Reads lines of JSON (``url``, ``bodies``: one for each stream) from stdin and answers each with one: ``tokens`` of each
-stream by the server's own count, ``seconds`` from the first request to the last byte, ``cpu``: the client's seconds.
+stream by the server's own count, ``events`` (chunks of all streams), ``seconds`` from the first request to the last
+byte, ``begun`` (seconds until every stream had come to its first bytes), ``cpu``: the client's seconds.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ class Stream:
     """One answer as it comes."""
 
     connection: socket.socket
+    events: int = 0
     tail: bytes = b""
 
     def read(self, buffer: memoryview) -> bool:
         """Take what is there; whether that was the end."""
         count = self.connection.recv_into(buffer)
-        self.tail = (self.tail + bytes(buffer[max(0, count - TAIL) : count]))[-TAIL:]
+        data = bytes(buffer[:count])
+        self.events += data.count(b"data: ")
+        self.tail = (self.tail + data[-TAIL:])[-TAIL:]
         return count == 0
 
     @property
@@ -59,7 +63,7 @@ def together(url: str, bodies: list[dict[str, Any]]) -> dict[str, Any]:
     requests = [request(address.netloc, body) for body in bodies]
     streams = [Stream(socket.create_connection((address.hostname or "", address.port or 80))) for _ in bodies]
     buffer = memoryview(bytearray(ROOM))
-    started, used = time.perf_counter(), time.process_time()
+    begun, started, used = 0.0, time.perf_counter(), time.process_time()
     with selectors.DefaultSelector() as selector:
         for stream, asked in zip(streams, requests, strict=True):
             stream.connection.sendall(asked)
@@ -68,11 +72,19 @@ def together(url: str, bodies: list[dict[str, Any]]) -> dict[str, Any]:
             for key, _ in selector.select():
                 if key.data.read(buffer):
                     selector.unregister(key.fileobj)
+            if not begun and all(stream.tail for stream in streams):
+                begun = time.perf_counter() - started
             time.sleep(EVERY)
     seconds, used = time.perf_counter() - started, time.process_time() - used
     for stream in streams:
         stream.connection.close()
-    return {"tokens": [stream.tokens for stream in streams], "seconds": seconds, "cpu": used}
+    return {
+        "tokens": [stream.tokens for stream in streams],
+        "events": sum(stream.events for stream in streams),
+        "seconds": seconds,
+        "begun": begun,
+        "cpu": used,
+    }
 
 
 def main() -> None:

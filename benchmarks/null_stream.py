@@ -28,6 +28,7 @@ from benchmarks.serving import watch
 
 STREAMS = (1, 8, 16, 32)
 PAUSE = 0.03  # seconds: longer than the watcher's between two questions, so that one always falls into a burst
+WORDS = "one two three four five six seven eight nine ten"
 FLAGS = ("--echo", "--no-warm-up", "--idle-timeout", "0", "--log-level", "warning", "--no-store")
 
 
@@ -40,9 +41,9 @@ def measure(repeats: int = 5, tokens: int = 3500, streams: tuple[int, ...] = STR
     The first repeat of each load, in which everything is new, is not counted.
     """
     server = Server("--parallel", str(max(streams)), *FLAGS)
-    client = Peer("null_client.py", server.url)
+    client = Peer("client.py")
     try:
-        client.ask("1 8")
+        _ask(client, server, 1, 8)
         return {"streams": {str(count): _load(server, client, count, tokens, repeats) for count in streams}}
     finally:
         client.stop()
@@ -50,16 +51,16 @@ def measure(repeats: int = 5, tokens: int = 3500, streams: tuple[int, ...] = STR
 
 
 def _load(server: Server, client: Peer, streams: int, tokens: int, repeats: int) -> dict[str, Any]:
-    client.ask(f"{streams} {tokens // 10}")
+    _ask(client, server, streams, tokens // 10)
     watcher = watch(server.url)
     bursts, busy = [], []
     found: dict[str, list[float]] = {}
     for _ in range(repeats):
         before, began = _used(server), time.perf_counter()
-        answer = client.ask(f"{streams} {tokens}")
+        answer = _ask(client, server, streams, tokens)
         busy.append((began + answer["begun"], time.perf_counter()))
         bursts.append((began, began + answer["begun"]))
-        assert answer["tokens"] == streams * tokens, "an answer is short"
+        assert answer["tokens"] == [tokens] * streams, "an answer is short"
         for name, value in _figures(answer, before, _used(server)).items():
             found.setdefault(name, []).append(value)
     seen = json.loads(watcher.communicate()[0])
@@ -67,6 +68,14 @@ def _load(server: Server, client: Peer, streams: int, tokens: int, repeats: int)
     slowest = [max(took) for start, end in bursts if (took := _open_within(seen, start - PAUSE, end))]
     health = spread(running) | {"p99": round(percentile(running, 0.99), 2)}
     return {name: spread(values) for name, values in found.items()} | {"health_ms": health, "burst_ms": spread(slowest)}
+
+
+def _ask(client: Peer, server: Server, streams: int, tokens: int) -> dict[str, Any]:
+    """So many chats at once, each of exactly so many tokens."""
+    messages = [{"role": "user", "content": WORDS}]
+    body = {"model": "echo", "messages": messages, "max_tokens": tokens, "ignore_eos": True}
+    answer: dict[str, Any] = client.ask({"url": server.url, "bodies": [body] * streams})
+    return answer
 
 
 def _asked_within(seen: list[tuple[float, float]], start: float, end: float) -> list[float]:
@@ -87,8 +96,8 @@ def _used(server: Server) -> tuple[float, float]:
     return used[0], sum(used[1:])
 
 
-def _figures(answer: dict[str, float], before: tuple[float, float], after: tuple[float, float]) -> dict[str, float]:
-    count = answer["tokens"]
+def _figures(answer: dict[str, Any], before: tuple[float, float], after: tuple[float, float]) -> dict[str, float]:
+    count = sum(answer["tokens"])
     server, worker = ((late - early) * 1e6 / count for early, late in zip(before, after, strict=True))
     return {
         "tokens_per_second": count / answer["seconds"],
