@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 
 from packaging.requirements import Requirement
@@ -68,7 +69,9 @@ def modules_of_others(names: Collection[str]) -> frozenset[str]:
     return frozenset(module for module, owners in _owners().items() if not owners & set(names))
 
 
-def _owners() -> dict[str, set[str]]:
+@cache
+def _owners() -> Mapping[str, set[str]]:
+    """The packages of each module: reading all of them takes half a second."""
     return {
         module: {canonicalize_name(owner) for owner in owners} for module, owners in packages_distributions().items()
     }

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import record, run
+from benchmarks import machine_facts, record, run
 from benchmarks.effort import Effort
 from benchmarks.figures import Row, Subject, value
 from benchmarks.page import BEGIN, END
 from benchmarks.progress import Progress, expected, minutes
 from benchmarks.sections import SECTIONS, Section, chosen
+
+
+@pytest.fixture(autouse=True)
+def idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that need not be watched for a second to be known as idle."""
+    monkeypatch.setattr(machine_facts, "load", lambda: machine_facts.Load(minute=0.1, busy=0.0))
 
 
 def whole(effort: Effort) -> Iterator[Row]:
