@@ -30,7 +30,7 @@ from fluid_server.config import load_config
 ROOT = Path(__file__).resolve().parents[1]
 WAIT = 15.0
 AFTER_FORCE = 5.0
-LOOK_EVERY = 0.05  # seconds
+LOOK_EVERY = 0.01  # seconds
 PROGRAM = re.compile(r"fluid[-_]server(\.exe)?", re.IGNORECASE)
 PYTHON = re.compile(r"python[\d.]*w?(\.exe)?", re.IGNORECASE)
 OTHER_VERBS = {*VERBS, "worker", "probe", "--help", "-h", "--version"} - {"serve"}

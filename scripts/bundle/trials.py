@@ -6,7 +6,6 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ import psutil
 from fluid_server.runtimes.table import RUNTIMES
 from fluid_server.types import Format, Kind
 from scripts.bundle.running import PATIENCE, Running, Trouble, until
+from scripts.kill_server import left_of
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 RECORDING = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "audio" / "capital-of-france.wav"
@@ -153,11 +153,5 @@ def end_badly(running: Running) -> float:
 
 def gone(processes: Sequence[psutil.Process]) -> None:
     """Errors: Trouble where one is left."""
-    until(lambda: not any(_runs(one) for one in processes), "none of its processes is left", ENDS_WITHIN)
-
-
-def _runs(process: psutil.Process) -> bool:
-    """A zombie has ended: nobody has asked for its exit code yet."""
-    with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
+    if left_of(processes, ENDS_WITHIN):
+        raise Trouble(f"one of its processes is left after {ENDS_WITHIN:g} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import IO, Any
 import httpx
 import psutil
 
-from tests.front_door import CREATION_FLAGS, MODELS, PATIENCE, clean_environment, command, until
+from scripts.kill_server import left_of
+from tests.front_door import CREATION_FLAGS, MODELS, PATIENCE, clean_environment, command
 
 WITHIN = 3.0  # seconds from the parent's end to that of the server and all its workers
 FLAGS = ("--port", "0", "--no-warm-up", "--echo", "--ready-json")
@@ -88,18 +89,6 @@ def family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def are_gone(processes: Iterable[psutil.Process]) -> bool:
-    """Whether all have ended. One that nobody has buried yet has: its parent is dead, and init takes its time."""
-    return not any(_lives(process) for process in processes)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def await_end(processes: Iterable[psutil.Process]) -> None:
+def await_end(processes: Sequence[psutil.Process]) -> None:
     """All end in time."""
-    until(lambda: are_gone(processes), timeout=WITHIN)
+    assert left_of(processes, WITHIN) == []
