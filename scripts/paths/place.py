@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 LIMIT = 1800.0  # seconds: to compile llama.cpp takes minutes
@@ -91,9 +94,16 @@ def program_in(folder: Path, name: str) -> Path:
     return folder / ("Scripts" if WINDOWS else "bin") / (f"{name}.exe" if WINDOWS else name)
 
 
+@cache
 def can_hide() -> str | None:
-    """Why files of the system cannot be hidden here; None where they can."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return "files of the system can be hidden on Linux alone, by root"
-    tried = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
-    return None if tried.returncode == 0 else "this machine lets nobody mount anything"
+    """Why files of the system cannot be hidden here; None where they can. It is tried."""
+    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("unshare"):
+        return "files of the system can be hidden on Linux alone, by root, with unshare"
+    with tempfile.TemporaryDirectory() as folder:
+        system = Path(folder, "system")
+        system.mkdir()
+        try:
+            Place(Path(folder), without=(system / "file",)).run("true")
+        except Failed:
+            return "this machine lets nobody mount anything"
+    return None
