@@ -73,6 +73,12 @@ def test_actions_are_githubs_uvs_or_our_own(file: Path) -> None:
             assert re.search(r"@v\d+$", used)
 
 
+@pytest.mark.parametrize("file", [*WORKFLOWS, *ACTIONS], ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_nobody_asks_for_the_lock_file_which_a_clone_has_not(file: Path) -> None:
+    assert "uv.lock" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert not [step for step in steps(file) if re.search(r"uv .*--(locked|frozen)\b", step.get("run", ""))]
+
+
 def test_scripts_are_called_at_all() -> None:
     called = {script for script, _ in calls()}
     assert called >= {f"scripts/{name}.py" for name in ("build", "check", "install_paths", "native_flags", "package")}
