@@ -71,7 +71,10 @@ def _moment() -> int:
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return int(given)
     asked = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
-    done = subprocess.run(asked, capture_output=True, encoding="utf-8", check=False)
+    try:
+        done = subprocess.run(asked, capture_output=True, encoding="utf-8", check=False)
+    except FileNotFoundError:  # there is no git
+        return int(time.time())
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else int(time.time())
 
 

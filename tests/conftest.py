@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import httpx
 import openai
@@ -12,7 +14,10 @@ import pytest
 
 from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in workers, for the tests that run onnxruntime in this process
+# As in workers, for the tests that import engines in this process: no telemetry.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+ABSENT: dict[str, Any] = {"openvino_telemetry": None}
+sys.modules.update(ABSENT)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
