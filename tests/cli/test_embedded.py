@@ -93,6 +93,7 @@ def test_the_server_and_its_workers_end_with_their_parent(tmp_path: Path, model:
     """Also where requests run that could have gone on for a minute."""
     flags = (*FLAGS, "--model-path", str(MODELS), "--shutdown-grace", "60")
     log = tmp_path / "stderr.txt"
+    here = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(tmp_path))  # what is ended by force leaves its folder there
     with (
         log.open("wb") as errors,
         subprocess.Popen(
@@ -101,7 +102,7 @@ def test_the_server_and_its_workers_end_with_their_parent(tmp_path: Path, model:
             stderr=errors,
             text=True,
             cwd=tmp_path,
-            env=clean_environment(),
+            env=clean_environment(here),
         ) as parent,
     ):
         try:
