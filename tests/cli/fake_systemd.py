@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -71,10 +71,12 @@ def lives(pid: int) -> bool:
 
 
 def stop(pid: int) -> None:
+    assert sys.platform == "linux"
     if lives(pid):
+        process = os.pidfd_open(pid)
         os.kill(pid, signal.SIGTERM)
-    while lives(pid):
-        time.sleep(0.02)
+        select.select([process], [], [])  # its end, also where nobody buries it
+        os.close(process)
 
 
 def shown(name: str, state: dict[str, object], pid: int) -> str:
