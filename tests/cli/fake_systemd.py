@@ -71,12 +71,12 @@ def lives(pid: int) -> bool:
 
 
 def stop(pid: int) -> None:
-    assert sys.platform == "linux"
-    if lives(pid):
-        process = os.pidfd_open(pid)
-        os.kill(pid, signal.SIGTERM)
-        select.select([process], [], [])  # its end, also where nobody buries it
-        os.close(process)
+    if sys.platform != "linux" or not lives(pid):
+        return
+    process = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    select.select([process], [], [])  # its end, also where nobody buries it
+    os.close(process)
 
 
 def shown(name: str, state: dict[str, object], pid: int) -> str:
