@@ -87,7 +87,9 @@ def load() -> Load:
 
 def load_average() -> float | None:
     """Of the last minute; None where the system has none."""
-    return round(os.getloadavg()[0], 2) if sys.platform != "win32" else None
+    if sys.platform == "win32":
+        return None
+    return round(os.getloadavg()[0], 2)
 
 
 def today() -> str:

@@ -114,14 +114,20 @@ def interrupted(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def _both_ends() -> tuple[int, int]:
+    """Of a new terminal: ours, and that of the command."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import pty
+
+    return pty.openpty()
+
+
 class Terminal:
     """A command on a terminal: what it shows is read, and it can be answered."""
 
     def __init__(self, *arguments: str, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        assert sys.platform != "win32"
-        import pty
-
-        self._ours, its = pty.openpty()
+        self._ours, its = _both_ends()
         self.shown = ""
         self.process = subprocess.Popen(
             command(*arguments),

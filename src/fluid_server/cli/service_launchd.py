@@ -13,13 +13,20 @@ from fluid_server.cli.service_plan import Places, Plan, Scope, State
 from fluid_server.errors import FluidError
 
 
+def _own_number() -> int:
+    """The user's; Windows has none."""
+    if sys.platform == "win32":
+        return 0
+    return os.getuid()
+
+
 class Launchd:
     """One agent in the user's session."""
 
     def __init__(self, name: str, scope: Scope) -> None:
         self._name = name
         self._scope = scope
-        self._domain = f"gui/{os.getuid() if sys.platform != 'win32' else 0}"
+        self._domain = f"gui/{_own_number()}"
         self._target = f"{self._domain}/{name}"
 
     @property

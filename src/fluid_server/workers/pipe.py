@@ -42,7 +42,8 @@ class WatchedPipe(Listener):
 
     def start(self) -> None:
         """Begin to listen."""
-        os.set_blocking(self._pipe.fileno(), False)
+        if sys.platform != "win32":  # whose event loops can watch no pipe
+            os.set_blocking(self._pipe.fileno(), False)
         self._loop.add_reader(self._pipe.fileno(), self._readable)
 
     def stop(self) -> None:

@@ -17,7 +17,10 @@ from tests.front_door import ECHO, OPENVINO, PATIENCE, RunningServer, error_of, 
 
 PATH = "/v1/responses"
 FLAGS = ("--echo", "--no-warm-up", "--shutdown-grace", "0.1")
-KILLED = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
+if sys.platform == "win32":
+    KILLED = signal.SIGTERM
+else:
+    KILLED = signal.SIGKILL
 ENDLESS: Any = {"ignore_eos": True}
 
 
