@@ -31,6 +31,7 @@ ENGINE_OF = {
     **dict.fromkeys(LANGUAGE_MODELS[1:], "xllamacpp"),
 }
 ADDRESS = re.compile(r"API +(http://\S+)/v1")
+EXACT = "INFERENCE_PRECISION_HINT=f32"  # in bf16, which words a model of this size finds hangs on who is beside it
 PATIENCE = 30.0
 LOOK_EVERY = 0.02
 CREATION_FLAGS = 0
@@ -51,7 +52,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours without the settings of whoever runs the tests, with a database in memory, and with ``extra``."""
     foreign = ("FLUID_", "DATABASE_URL")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
-    return {**kept, "FLUID_DATABASE_URL": "sqlite://", **(extra or {})}
+    return {**kept, "FLUID_DATABASE_URL": "sqlite://", "FLUID_OPENVINO": EXACT, **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:
