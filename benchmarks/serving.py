@@ -104,29 +104,35 @@ def throughput(effort: Effort) -> Iterator[Row]:
 
 
 def _loads(effort: Effort, engine: Engine, model: str) -> Iterator[Row]:
-    """All loads of an engine and a model. Each repeat has processes of its own, but for the quick form's.
+    """All loads of an engine and a model. Each load and repeat has processes of its own, but for the quick form's.
 
     The same program on the same weights is several percent faster in one process than in the next: how its memory
-    lies decides. So what is repeated is not only the load.
+    lies decides. So what is repeated is not only the load. And our native driver keeps what ended conversations have
+    computed, which the bare loop beside it forgets.
     """
     loads = QUICK_LOADS if effort.quick else LOADS
     found: dict[int, list[tuple[float, float]]] = {streams: [] for streams in loads}
     numbers, what = Numbers(), f"{engine.name}, {model} model"
     for turn in range(1 if effort.quick else effort.repeats):
-        effort.tell(f"{what}: loading")
-        with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
-            _check_prompts(server, peer, engine, model)
-            pair = Pair(engine, model, peer, client, server.url, numbers)
-            for streams, pairs in found.items():
-                effort.tell(f"{what}, {_streams(streams)}, {turn + 1} of {effort.repeats}")
-                tokens = round(TOKENS[model][streams] * (QUICK_SHARE if effort.quick else 1))
-                pair.both(streams, WARM_UP[model], turn)  # not counted: the engine makes its kernels for this size
-                again = range(effort.repeats if effort.quick else 1)
-                pairs += [pair.both(streams, tokens, turn + number) for number in again]
+        for group in [list(found)] if effort.quick else [[streams] for streams in found]:
+            effort.tell(f"{what}: loading")
+            with alone(engine, model) as peer, serving(engine, model) as server, the_client() as client:
+                _check_prompts(server, peer, engine, model)
+                pair = Pair(engine, model, peer, client, server.url, numbers)
+                for streams in group:
+                    found[streams] += _paired(effort, pair, streams, turn)
     for streams, pairs in found.items():
         ours, theirs = zip(*pairs, strict=True)
         place = {"engine": engine.name, "model": model, "streams": str(streams)}
         yield ratio(Subject(f"{what}, {_streams(streams)}", "tokens/s", THROUGHPUT[model], place), ours, theirs)
+
+
+def _paired(effort: Effort, pair: Pair, streams: int, turn: int) -> list[tuple[float, float]]:
+    effort.tell(f"{pair.engine.name}, {pair.model} model, {_streams(streams)}, {turn + 1} of {effort.repeats}")
+    tokens = round(TOKENS[pair.model][streams] * (QUICK_SHARE if effort.quick else 1))
+    pair.both(streams, WARM_UP[pair.model], turn)  # not counted: the engine makes its kernels for this size
+    again = range(effort.repeats if effort.quick else 1)
+    return [pair.both(streams, tokens, turn + number) for number in again]
 
 
 def _streams(count: int) -> str:
