@@ -65,7 +65,7 @@ class Door:
         async with app.router.lifespan_context(app):
             self._app = app
             self._settled.set()
-            _give_back()
+            await asyncio.to_thread(_give_back)
             await self._closing.wait()
 
     def _ended(self, serving: asyncio.Task[None]) -> None:
@@ -83,11 +83,10 @@ class Door:
         finally:
             gc.freeze()
             gc.enable()
-            _give_back()
 
 
 def _give_back() -> None:
-    """What the imports needed for a moment, glibc keeps for their thread: 4 MB that are nobody's any more."""
+    """What the imports and the start needed for a moment, glibc keeps: megabytes that are nobody's any more."""
     if sys.platform == "linux":
         import ctypes
 
