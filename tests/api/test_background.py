@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from functools import wraps
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -16,16 +15,7 @@ from fluid_server.api.background import Background, Recording
 from fluid_server.api.response_run import Run
 from fluid_server.errors import FluidError, InvalidRequest, QueueFull, ShuttingDown
 from fluid_server.managers.visitor import Visitor
-
-
-def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A test on an event loop of its own."""
-
-    @wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
+from tests.awaited import awaited
 
 
 class Scripted(Run):

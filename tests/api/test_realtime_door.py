@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import openai
 import pytest
 from openai.types.realtime import ClientSecretCreateResponse
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message, Scope
 
 from fluid_server.api.ephemeral import MOST, Secrets
 from fluid_server.api.schemas.realtime_session import Settings
 from fluid_server.app import create_app
 from fluid_server.config import ServerConfig
+from tests.awaited import awaited, turns
 from tests.front_door import WHISPER, error_of
 from tests.published import conforms
 
@@ -25,6 +29,13 @@ REALTIME, SECRETS, SESSIONS = "/v1/realtime", "/v1/realtime/client_secrets", "/v
 Protocols = list[str] | None
 Headers = Mapping[str, str]
 LOCAL: Headers = {"host": "127.0.0.1:8080"}
+SOCKET: Scope = {
+    "type": "websocket",
+    "path": REALTIME,
+    "headers": [(b"host", b"127.0.0.1:8080")],
+    "query_string": b"",
+    "subprotocols": [],
+}
 BEARER = {"authorization": f"Bearer {KEY}"}
 
 
@@ -67,6 +78,32 @@ def turned_away(
 def test_without_a_key_everybody_here_may_talk() -> None:
     with calling() as client:
         assert opened(client, headers={"origin": "http://localhost:3000"})["type"] == "session.created"
+
+
+@pytest.mark.parametrize("late", range(8))
+@awaited
+async def test_wherever_a_session_is_when_its_scope_ends_it_the_scope_knows_its_own_cancellation(late: int) -> None:
+    app = create_app(ServerConfig(model_path=Path("none"), warm_up=False))
+    greeted = asyncio.Event()
+    inbox = asyncio.Queue[Message]()
+    inbox.put_nowait({"type": "websocket.connect"})
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            greeted.set()
+
+    async def leave() -> None:
+        await greeted.wait()
+        inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await turns(late)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        leaving = asyncio.create_task(leave())
+        await app(dict(SOCKET), inbox.get, send)
+        await leaving
+        await asyncio.Event().wait()
+    assert scope.cancelled_caught
 
 
 @pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}, {"origin": "null"}])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -16,6 +15,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 from starlette.types import Receive
 
+from fluid_server.api.tasks import end
 from fluid_server.config import ServerConfig
 from fluid_server.errors import ClientGone, InvalidRequest, StoreOff
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -125,6 +125,4 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         gone.cancel()
         if not task.done():
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end([task])

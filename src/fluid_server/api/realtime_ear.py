@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
+from fluid_server.api.tasks import end
 from fluid_server.errors import EngineFailed, FluidError, ShuttingDown, Unavailable
 from fluid_server.managers.lease import Live
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -136,8 +137,7 @@ class Ear:
             async for events in live.events():
                 await self._pass_on(events)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            await end([pump])
 
     async def _pass_on(self, events: list[Event]) -> None:
         turned = [cast("Turned", event) for event in events if isinstance(event, TURNED)]

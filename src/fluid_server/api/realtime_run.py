@@ -18,6 +18,7 @@ from fluid_server.api.realtime_ear import Ear, Listener
 from fluid_server.api.realtime_session import Session
 from fluid_server.api.schemas.realtime_events import Event, Received, Update, error_event, receive
 from fluid_server.api.schemas.realtime_session import MODEL_FIELD, Settings, addressed
+from fluid_server.api.tasks import end
 from fluid_server.config import ServerConfig
 from fluid_server.errors import FluidError, InvalidRequest, ModelNotFound, ShuttingDown
 from fluid_server.managers.runtime_manager import RuntimeManager
@@ -116,10 +117,7 @@ class Talk:
                 await asyncio.wait({listening, reading}, return_when=asyncio.FIRST_COMPLETED)
             await self._part(reading, listening)
         finally:
-            begun = [task for task in (*tasks, self._warming) if task is not None]
-            for task in begun:
-                task.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+            await end(task for task in (*tasks, self._warming) if task is not None)
 
     async def _part(self, reading: asyncio.Task[None], listening: asyncio.Task[None]) -> None:
         """Close, unless the client has left."""

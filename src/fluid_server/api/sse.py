@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from fluid_server.api.deps import disconnected, left
 from fluid_server.api.errors import body_of, internal_error
+from fluid_server.api.tasks import end
 from fluid_server.errors import ClientGone, FluidError
 
 logger = logging.getLogger(__name__)
@@ -127,9 +128,7 @@ class _Stream(StreamingResponse):
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end(tasks)
             await _abandon(self._first, self._frames)
         for task in done:
             task.result()
@@ -187,8 +186,5 @@ class _Stream(StreamingResponse):
 
 async def _abandon(first: asyncio.Future[bytes], frames: AsyncGenerator[bytes, None]) -> None:
     """End them, whatever they are at; nothing is left where they have ended."""
-    first.cancel()
-    await asyncio.wait({first})
-    if not first.cancelled():
-        first.exception()  # marks it as seen
+    await end([first])
     await frames.aclose()

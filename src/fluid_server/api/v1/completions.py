@@ -17,6 +17,7 @@ from fluid_server.api.generation import Answered, ChunkWriter, Collected, envelo
 from fluid_server.api.naming import named_as
 from fluid_server.api.schemas.answers import TextChoice, TextCompletion, TextLogprobs, usage_body
 from fluid_server.api.schemas.completion import CompletionBody
+from fluid_server.api.tasks import end
 from fluid_server.managers.lease import Lease
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
@@ -155,9 +156,7 @@ async def _together(lease: Lease, asked: Sequence[GenerateRequest]) -> AsyncGene
                 if task.done():
                     task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 class TextChunks(ChunkWriter):
