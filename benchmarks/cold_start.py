@@ -36,7 +36,7 @@ from fluid_server.config import worker_environment  # noqa: E402
 from fluid_server.managers.warm_up import first_request  # noqa: E402
 from fluid_server.runtimes.table import RUNTIMES  # noqa: E402
 from fluid_server.types import ModelSpec, Request, RuntimeOptions  # noqa: E402
-from fluid_server.workers.handle import worker_command  # noqa: E402
+from fluid_server.workers.process import worker_command  # noqa: E402
 from fluid_server.workers.protocol import Channel, Events, Failed, Load, Loaded, Progress, Stop, Submit  # noqa: E402
 
 MODULES = {"openvino-genai": "openvino_genai", "llama-cpp-python": "llama_cpp"}  # where a package has another name

@@ -212,7 +212,7 @@ def test_a_worker_that_cannot_be_started_once_does_not_brick_its_model(
     async def work() -> None:
         async with manager(tmp_path) as made:
             with monkeypatch.context() as patch, pytest.raises(ModelFailed, match="Resource temporarily"):
-                patch.setattr("fluid_server.workers.handle._spawn", no_more)
+                patch.setattr("fluid_server.workers.process._spawn", no_more)
                 await say_once(made)
             assert echo(made).state is State.FAILED
             echo(made).retry_at = 0

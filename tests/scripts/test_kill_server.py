@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fluid_server.workers.handle import worker_command
+from fluid_server.workers.process import worker_command
 from scripts import kill_server
 from scripts.kill_server import ended, is_server
 from tests.front_door import clean_environment

@@ -27,8 +27,8 @@ from fluid_server.types import (
     TextPiece,
 )
 from fluid_server.workers import handle as handles
-from fluid_server.workers import pipe
-from fluid_server.workers.handle import WorkerHandle, describe_exit, worker_command
+from fluid_server.workers import pipe, process
+from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.protocol import Load, Submit
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -266,7 +266,7 @@ def test_a_worker_is_heard_by_a_thread_where_event_loops_know_no_pipes(monkeypat
 
 def test_a_worker_whose_words_are_garbled_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     babble = "import sys; sys.stdout.write('who put this on stdout?'); sys.stdout.flush(); sys.stdin.read()"
-    monkeypatch.setattr(handles, "worker_command", lambda: [sys.executable, "-c", babble])
+    monkeypatch.setattr(process, "worker_command", lambda: [sys.executable, "-c", babble])
     monkeypatch.setattr(handles, "WAIT_AFTER_KILL", 0.01)
 
     async def work() -> None:
@@ -276,17 +276,3 @@ def test_a_worker_whose_words_are_garbled_is_ended(monkeypatch: pytest.MonkeyPat
         assert handle.ended.is_set()
 
     run(work())
-
-
-def test_the_worker_is_started_as_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert worker_command()[-3:] == ["-m", "fluid_server", "worker"]
-    monkeypatch.setattr("sys.frozen", True, raising=False)
-    assert worker_command()[1:] == ["worker"]
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(0, "exit code 0"), (None, "still running"), (-11, "SIGSEGV"), (-200, "signal 200"), (0xC0000005, "0xc0000005")],
-)
-def test_exit_codes_in_words(code: int | None, words: str) -> None:
-    assert words in describe_exit(code)

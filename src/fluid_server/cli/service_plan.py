@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fluid_server.cli.announcement import address_of
 from fluid_server.config import ENV_PREFIX, SECRETS, ServerConfig, user_model_path
 from fluid_server.errors import ConfigError
-from fluid_server.workers.handle import worker_command
+from fluid_server.workers.process import worker_command
 
 NAME = "fluid-server"
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # what systemd, launchd and Task Scheduler take unquoted

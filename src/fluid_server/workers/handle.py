@@ -7,18 +7,17 @@ import io
 import logging
 import queue
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from itertools import count
-from typing import IO, cast
+from typing import cast
 
-from fluid_server.config import worker_environment
 from fluid_server.errors import EngineFailed, FluidError, ModelFailed, WorkerDied
 from fluid_server.types import Counters, Event, Fed, ModelInfo, Request
 from fluid_server.workers import pipe
+from fluid_server.workers.process import close, describe_exit, spawned
 from fluid_server.workers.protocol import (
     Cancel,
     Events,
@@ -41,13 +40,6 @@ REMEMBERED_LINES = 20
 WAIT_AFTER_KILL = 2.0
 WAIT_FOR_LAST_WORDS = 0.5  # its stderr ends with it, unless a process of its own still holds it
 CANCEL_PATIENCE = 60.0  # seconds in which a worker must have confirmed a cancel; it takes milliseconds if it lives
-
-
-def worker_command(verb: str = "worker") -> list[str]:
-    """How this program starts itself as a worker: a fresh interpreter, or the packaged program."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, verb]
-    return [sys.executable, "-P", "-X", "utf8", "-m", "fluid_server", verb]
 
 
 class WorkerHandle:
@@ -95,7 +87,7 @@ class WorkerHandle:
     async def start(self, load: Load, timeout: float) -> ModelInfo:
         """Start the process and load the model. Errors: why it did not load; a timeout is ModelFailed."""
         try:
-            self._process = await _spawned()
+            self._process = await spawned()
         except OSError as error:
             raise EngineFailed(f"A worker process could not be started: {error.strerror}.") from error
         self._log_thread.start()
@@ -299,7 +291,7 @@ class WorkerHandle:
         self.ended.set()
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
-                _close(stream)
+                close(stream)
         death = self._death()
         self._resolve(death)
         self._fail_tickets(death)
@@ -321,58 +313,3 @@ class WorkerHandle:
             f"The process of model '{self.model}' ended in the middle of the request "
             f"({describe_exit(self.exit_code)}). Send it again: the model is started anew."
         )
-
-
-async def _spawned() -> subprocess.Popen[bytes]:
-    """A worker's process. Who is cancelled meanwhile leaves none behind. Errors: OSError."""
-    # On Linux a worker ends with the thread that has started it (see kin): the executor's live as long as the loop.
-    spawning = asyncio.ensure_future(asyncio.to_thread(_spawn))
-    try:
-        return await asyncio.shield(spawning)
-    except asyncio.CancelledError:  # it starts all the same, and nobody else knows of it
-        await asyncio.to_thread(_discard, await spawning)
-        raise
-
-
-def _discard(process: subprocess.Popen[bytes]) -> None:
-    with process:
-        process.kill()
-
-
-def _spawn() -> subprocess.Popen[bytes]:
-    """A worker of its own session: Ctrl-C in the server's terminal does not reach it."""
-    flags = 0
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-    return subprocess.Popen(
-        worker_command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=worker_environment(),
-        start_new_session=sys.platform != "win32",
-        creationflags=flags,
-    )
-
-
-def _close(stream: IO[bytes] | None) -> None:
-    if stream is None:
-        return
-    try:
-        stream.close()
-    except OSError:
-        return  # what was still buffered for a process that has gone
-
-
-def describe_exit(code: int | None) -> str:
-    """An exit code in words: a negative one is the signal that ended the process."""
-    if code is None:
-        return "still running"
-    if code < 0:
-        import signal
-
-        try:
-            return f"killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"killed by signal {-code}"
-    return f"exit code {code}" if code < 0x10000 else f"exit code {code:#x}"

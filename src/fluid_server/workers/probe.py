@@ -18,8 +18,8 @@ from fluid_server.config import worker_environment
 from fluid_server.errors import FluidError
 from fluid_server.runtimes.base import plain_reason
 from fluid_server.runtimes.table import RUNTIMES, Entry, load_target
-from fluid_server.workers.handle import worker_command
 from fluid_server.workers.kin import end_with_server
+from fluid_server.workers.process import worker_command
 
 PROBE_TIMEOUT = 60.0
 NO_WINDOW = 0
