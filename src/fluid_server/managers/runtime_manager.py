@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +15,8 @@ from fluid_server.errors import (
     AbilityMissing,
     Conflict,
     FluidError,
-    ModelFailed,
     ModelNotFound,
-    OutOfMemory,
     QueueFull,
-    ShuttingDown,
-    WorkerDied,
 )
 from fluid_server.managers.arrivals import Arrivals
 from fluid_server.managers.download_manager import DownloadManager
@@ -29,61 +25,50 @@ from fluid_server.managers.gauges import gauges
 from fluid_server.managers.herald import Herald
 from fluid_server.managers.lease import Lease, measured
 from fluid_server.managers.library import Library
-from fluid_server.managers.loader import Loader, MakeHandle, dialect_of
-from fluid_server.managers.room import Room
-from fluid_server.managers.slot import DEATHS_IN_A_ROW, Slot, State
+from fluid_server.managers.lifecycle import Lifecycle
+from fluid_server.managers.loader import MakeHandle, dialect_of
+from fluid_server.managers.lookout import Look, Lookout
+from fluid_server.managers.slot import Slot, State
 from fluid_server.managers.turnstile import Pass
-from fluid_server.managers.visitor import FOR_EVER, Visitor
+from fluid_server.managers.visitor import Visitor
 from fluid_server.managers.warm_up import to_warm
 from fluid_server.metrics import Metrics
 from fluid_server.types import Ability, ModelSpec
 from fluid_server.workers.handle import WorkerHandle
-from fluid_server.workers.probe import Report, broken, probe
+from fluid_server.workers.probe import Report, probe
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-STOP_TIMEOUT = 1.0
-UNKILLABLE = 10.0  # seconds after which a process that was killed, and is still there, is not waited for any more
-SHUTTING_DOWN = "The server is shutting down."
 
 
 class RuntimeManager:
     """One owner of all slots. Everything happens on one event loop, so nothing here needs a lock."""
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        *,
-        make_handle: MakeHandle = WorkerHandle,
-        look: Callable[[], Coroutine[Any, Any, Report]] = probe,
-    ) -> None:
+    def __init__(self, config: ServerConfig, *, make_handle: MakeHandle = WorkerHandle, look: Look = probe) -> None:
         self._config = config
-        self._look = look
         self.feed = EventFeed()
         self.metrics = Metrics()
         self._herald = Herald(self.feed, self.metrics)
         self.library = Library(config.model_path, echo=config.echo, shipped=config.shipped_models)
         self.downloads = DownloadManager(config, self.library, self.feed, self.metrics)
         self._arrivals = Arrivals(config, self.library, self.downloads)
-        self._room = Room(config, self.slots, self._evict)
-        self._loader = Loader(config, self.runtimes, self._herald.progressed, make_handle)
+        self._lookout = Lookout(look)
         self._slots: dict[Path, Slot] = {}  # a model's place on the disk stays, whatever the catalog calls it
-        self._loads: dict[Slot, asyncio.Task[None]] = {}
+        self._lifecycle = Lifecycle(
+            config, self.slots, self.library, self._herald,
+            reports=self._lookout.report, make_handle=make_handle, in_background=self._in_background,
+        )  # fmt: skip
         self._deleting: set[Slot] = set()
         self._background: set[asyncio.Task[None]] = set()
-        self._timers: dict[Slot, asyncio.TimerHandle] = {}
-        self._probe: asyncio.Task[Report] | None = None
         self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
         self.context_length = config.context_length
-        self.default_keep_alive = config.idle_timeout or FOR_EVER
-        self.closing = False
         self.warming = False
 
     # --- life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Read the catalog; look for runtimes, go on with downloads and warm up in the background."""
-        self._probe = asyncio.create_task(self._look_around(), name="probe")
+        self._lookout.start()
         specs = await self.library.specs()
         self.library.say_what_is_there(specs)
         known = {name for spec in specs for name in (spec.id, *spec.aliases)}
@@ -96,53 +81,44 @@ class RuntimeManager:
 
     async def drain(self) -> None:
         """Take no more requests; let the running ones finish for a moment, then end them and the loads readably."""
-        self.closing = True
+        self._lifecycle.refuse()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._config.shutdown_grace):
                 await asyncio.gather(*(slot.handle.idle() for slot in self._slots.values() if slot.handle))
-        error = ShuttingDown(f"{SHUTTING_DOWN} Send the request again when it is back.")
-        for slot in self._slots.values():
-            if slot.handle:
-                slot.handle.end_all(error)
-        for load in self._loads.values():
-            load.cancel()
+        self._lifecycle.end_all()
         await self.downloads.close()  # now, so that those who watch one are told before their connection ends
         self.feed.close()
 
     async def close(self) -> None:
         """Stop every worker, download and background task. No process is left behind."""
-        self.closing = True
-        for timer in self._timers.values():
-            timer.cancel()
+        self._lifecycle.refuse()
         await self.downloads.close()
         await self.library.close()
-        tasks = [*self._background, *self._loads.values(), *([self._probe] if self._probe else [])]
-        for task in tasks:
+        background = [*self._background]
+        for task in background:
             task.cancel()
-        handles = [slot.handle for slot in self._slots.values() if slot.handle]
-        await asyncio.gather(*(handle.stop(STOP_TIMEOUT) for handle in handles))
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._lookout.close(), self._lifecycle.close())
+        await asyncio.gather(*background, return_exceptions=True)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server is ending, so that nothing is loaded any more."""
+        return self._lifecycle.closing
 
     # --- what there is -----------------------------------------------------------------------------------
 
     async def runtimes(self) -> Report:
         """Which runtimes import here, and their devices; waits for the check that began at the start."""
-        if self._probe is None or (
-            self._probe.done() and not any(one.available for one in self._probe.result().values())
-        ):
-            self._probe = asyncio.create_task(self._look_around(), name="probe")
-        return await asyncio.shield(self._probe)
-
-    async def _look_around(self) -> Report:
-        report = await self._look()
-        for reason in broken(report):
-            logger.warning("an engine cannot be used: %s", reason)
-        return report
+        return await self._lookout.report()
 
     def runtimes_now(self) -> Report | None:
         """The same without waiting: None while the check runs."""
-        done = self._probe is not None and self._probe.done() and not self._probe.cancelled()
-        return self._probe.result() if done and self._probe else None
+        return self._lookout.report_now()
+
+    @property
+    def default_keep_alive(self) -> float:
+        """Seconds that a model stays after its last request where nobody says otherwise, or FOR_EVER."""
+        return self._lifecycle.default_keep_alive
 
     def dialect(self, spec: ModelSpec) -> str | None:
         """The dialect that the configuration sets for a model."""
@@ -190,7 +166,7 @@ class RuntimeManager:
         spec = await self.capable(model, ability, visitor)
         slot = self._slot_of(spec)
         with measured(self.metrics, spec.id, ability, visitor), self._counted(slot, places):
-            await self._within(visitor, self._room.give_way(slot, visitor))
+            await self._within(visitor, self._lifecycle.room.give_way(slot, visitor))
             with self._held(slot, visitor):
                 passing, handle = await self._within(visitor, self._admitted(slot, visitor, places))
                 assert handle.info is not None
@@ -238,18 +214,18 @@ class RuntimeManager:
         if slot in self._deleting:
             raise ModelNotFound(f"Model '{slot.spec.id}' is being deleted.", param="model")
         slot.leases += 1
-        self._cancel_timer(slot)
+        self._lifecycle.taken(slot)
         try:
             yield
             if visitor.keep_alive is not None:
                 slot.keep_alive = visitor.keep_alive
         finally:
             slot.leases -= 1
-            self._released(slot)
+            self._lifecycle.released(slot)
 
     async def _admitted(self, slot: Slot, visitor: Visitor, places: int) -> tuple[Pass, WorkerHandle]:
         """Wait until the model is loaded and it is the client's turn. Errors: those of the load, DeadlineExceeded."""
-        await self._ready(slot, visitor)
+        await self._lifecycle.ready(slot, visitor)
         passing = slot.turnstile.line_up(visitor.client, places)
         return passing, await self._turn(slot, visitor, passing)
 
@@ -259,7 +235,7 @@ class RuntimeManager:
         try:
             await passing.turn()
             self.metrics.queue_seconds.labels(slot.spec.id).observe(time.monotonic() - lined_up)
-            handle = await self._ready(slot, visitor)  # it may have died while others had their turn
+            handle = await self._lifecycle.ready(slot, visitor)  # it may have died while others had their turn
             admitted = True
         finally:
             if not admitted:
@@ -275,71 +251,13 @@ class RuntimeManager:
                 retry_after=slot.next_place,
             )
 
-    async def _ready(self, slot: Slot, visitor: Visitor) -> WorkerHandle:
-        if self.closing:
-            raise ShuttingDown(SHUTTING_DOWN)
-        if slot.state in (State.READY, State.DRAINING) and slot.handle and not slot.usable:
-            visitor.activity = slot.activity
-            await self._gone(slot, slot.handle)
-        if slot.usable and slot.handle:
-            return slot.handle
-        self._check_rest(slot)
-        visitor.activity = slot.activity
-        await self._loaded(self._load_task(slot))
-        if slot.handle is None or slot.state is not State.READY:
-            raise slot.failure or ShuttingDown("The model was unloaded before it could be used. Try again.")
-        return slot.handle
-
-    async def _gone(self, slot: Slot, handle: WorkerHandle) -> None:
-        """Wait until a worker that is leaving has left. Errors: ModelFailed for one that does not."""
-        try:
-            async with asyncio.timeout(UNKILLABLE):
-                await handle.ended.wait()
-        except TimeoutError:
-            raise ModelFailed(
-                f"The former process of model '{slot.spec.id}' does not end. Restart the server, or the machine where "
-                "a driver holds it.",
-                retry_after=UNKILLABLE,
-            ) from None
-
-    async def _loaded(self, load: asyncio.Task[None]) -> None:
-        try:
-            await asyncio.shield(load)
-        except asyncio.CancelledError:
-            if not load.cancelled():
-                raise  # it is we who were cancelled: the load goes on for others
-            raise ShuttingDown(SHUTTING_DOWN) from None
-
-    def _check_rest(self, slot: Slot) -> None:
-        if slot.resting > 0 and slot.failure is not None:
-            raise ModelFailed(
-                f"{slot.failure.message} The next try is in {slot.resting:.0f} s.", retry_after=slot.resting
-            )
-
-    def _released(self, slot: Slot) -> None:
-        """The last lease has ended: idle time begins."""
-        if slot.leases or slot.state is not State.READY:
-            return
-        slot.idle_since = time.monotonic()
-        self._room.changed()
-        self._cancel_timer(slot)
-        if slot.keep_alive != FOR_EVER and not slot.pinned and not self.closing:
-            self._timers[slot] = asyncio.get_running_loop().call_later(
-                slot.keep_alive, lambda: self._in_background(self._unload(slot, "idle"), "unload")
-            )
-
-    def _cancel_timer(self, slot: Slot) -> None:
-        timer = self._timers.pop(slot, None)
-        if timer:
-            timer.cancel()
-
     # --- by hand -----------------------------------------------------------------------------------------
 
     async def load(self, model: str, visitor: Visitor, *, pin: bool | None = None) -> ModelSpec:
         """Load a model and keep it; returns when it is ready. Errors: why it cannot be had."""
         slot = self._slot_of(await self._found(model, visitor))
         with self._held(slot, visitor):
-            await self._within(visitor, self._ready(slot, visitor))
+            await self._within(visitor, self._lifecycle.ready(slot, visitor))
             slot.pinned = slot.pinned if pin is None else pin
         return slot.spec
 
@@ -349,7 +267,7 @@ class RuntimeManager:
         slot = self._slots.get(spec.path)
         if slot is not None:
             self._check_unused(slot, "unloaded")
-            await self._unload(slot, "asked")
+            await self._lifecycle.unload(slot, "asked")
             if slot.state is State.FAILED:
                 slot.move(State.ABSENT)
         return spec
@@ -358,8 +276,8 @@ class RuntimeManager:
         """Keep a model from being unloaded by anything but an order, or no longer. Errors: ModelNotFound."""
         slot = self._slot_of(await self._known(model))
         slot.pinned = pinned
-        self._cancel_timer(slot)
-        self._released(slot)
+        self._lifecycle.taken(slot)
+        self._lifecycle.released(slot)
         return slot.spec
 
     async def delete(self, model: str) -> ModelSpec:
@@ -369,9 +287,9 @@ class RuntimeManager:
         self._check_unused(slot, "deleted")
         self._deleting.add(slot)  # from here on nobody gets a lease
         try:
-            await self._unload(slot, "deleted")
+            await self._lifecycle.unload(slot, "deleted")
             if slot.handle:  # it was leaving already
-                await self._gone(slot, slot.handle)
+                await self._lifecycle.gone(slot, slot.handle)
             await self.library.remove(spec)
         finally:
             self._deleting.discard(slot)
@@ -395,95 +313,6 @@ class RuntimeManager:
                 "Wait until they have ended, and ask again.",
                 param="model",
             )
-
-    # --- loading -----------------------------------------------------------------------------------------
-
-    def _load_task(self, slot: Slot) -> asyncio.Task[None]:
-        """The load that is under way, or a new one: one at a time for each model, joined by all who wait."""
-        task = self._loads.get(slot)
-        if task is None:
-            task = asyncio.create_task(self._load(slot), name=f"load {slot.spec.id}")
-            self._loads[slot] = task
-            task.add_done_callback(lambda done: self._load_over(slot, done))
-        return task
-
-    def _load_over(self, slot: Slot, task: asyncio.Task[None]) -> None:
-        self._loads.pop(slot, None)
-        if not task.cancelled():
-            task.exception()  # marks it as seen: all who waited may have left
-
-    async def _load(self, slot: Slot) -> None:
-        slot.spec = await self.library.at(slot.spec.path)
-        slot.notes.clear()
-        slot.move(State.LOADING)
-        started = time.monotonic()
-        try:
-            slot.handle = await self._loader.load(slot, self._room.make, self._worker_ended)
-            if not slot.handle.alive:  # it died as it became ready, which is the load's failure
-                raise ModelFailed(f"Model '{slot.spec.id}' did not load: its process ended right after.")
-            slot.load_seconds = time.monotonic() - started
-            slot.move(State.READY)
-        except FluidError as error:
-            await self._give_up(slot, error)
-            error.retry_after = slot.resting or None
-            raise
-        finally:
-            if slot.state in (State.LOADING, State.WARMING):  # cancelled, or a defect of ours
-                await self._give_up(slot, ShuttingDown("The load was broken off. Try again."))
-        self._herald.loaded(slot)
-        self._released(slot)
-
-    async def _give_up(self, slot: Slot, error: FluidError) -> None:
-        handle = slot.handle
-        slot.keep_alive = self.default_keep_alive
-        passing_ = isinstance(error, OutOfMemory | ShuttingDown)
-        slot.move(State.ABSENT if passing_ else State.FAILED, failure=error)
-        if handle:
-            await handle.stop(0)
-        self._room.changed()
-        if not isinstance(error, ShuttingDown):
-            self._herald.not_loaded(slot, error)
-
-    # --- unloading ---------------------------------------------------------------------------------------
-
-    async def _evict(self, slot: Slot, other: Slot) -> None:
-        """Unload a model to make room for another, unless it is in use by now."""
-        if await self._unload(slot, "evicted"):
-            self._herald.evicted(slot, other)
-
-    async def _unload(self, slot: Slot, why: str) -> bool:
-        """End a model's worker, unless it is in use by now, or pinned and nobody has ordered it."""
-        if slot.leases or slot.state is not State.READY or slot.handle is None or (why == "idle" and slot.pinned):
-            return False
-        self._cancel_timer(slot)
-        handle = slot.handle
-        slot.move(State.DRAINING)
-        slot.keep_alive = self.default_keep_alive
-        await handle.stop(STOP_TIMEOUT)
-        if slot.handle is handle and handle.ended.is_set():
-            slot.move(State.ABSENT)  # it had died before it was told to go, and says so no second time
-        self._herald.unloaded(slot, why)
-        return True
-
-    def _worker_ended(self, slot: Slot, handle: WorkerHandle) -> None:
-        """A worker has gone, told to or not; while loading, the load itself hears of it."""
-        if slot.handle is not handle or slot.state not in (State.READY, State.DRAINING):
-            return
-        self._cancel_timer(slot)
-        slot.keep_alive = self.default_keep_alive
-        if slot.state is State.READY and not self.closing:
-            self._died(slot, handle)
-        else:
-            slot.move(State.ABSENT)
-        self._room.changed()
-
-    def _died(self, slot: Slot, handle: WorkerHandle) -> None:
-        slot.deaths += 1
-        often = f", {slot.deaths} times in a row" if slot.deaths > 1 else ""
-        resting = slot.deaths >= DEATHS_IN_A_ROW
-        error = WorkerDied(f"The process of model '{slot.spec.id}' has ended unexpectedly{often}. Send it again.")
-        slot.move(State.FAILED if resting else State.ABSENT, failure=error)
-        self._herald.died(slot, handle, error)
 
     # --- background --------------------------------------------------------------------------------------
 
