@@ -28,7 +28,7 @@ ENGINES = {
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},
-    {"errors", "types", "log", "log_file", "metrics", "machine", "spelling"},
+    {"errors", "types", "log", "log_file", "metrics", "machine", "places", "spelling"},
     {"libraries"},
     {"config"},
     {"catalog", "content", "store"},

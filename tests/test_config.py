@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from fluid_server.config import ServerConfig, default_model_path, export, load_config, worker_environment
+from fluid_server.config import ServerConfig, export, load_config, worker_environment
 from fluid_server.errors import ConfigError
+from fluid_server.places import default_model_path
 
 VARIABLES = {"DATABASE_URL", *(f"FLUID_{name.upper()}" for name in ("config", *ServerConfig.model_fields))}
 POSTGRES = "postgresql://me:sesame@db.example/fluid"

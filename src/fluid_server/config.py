@@ -28,6 +28,7 @@ from pydantic_settings import (
 from fluid_server import spelling
 from fluid_server.errors import ConfigError
 from fluid_server.machine import espeak_library
+from fluid_server.places import default_model_path, user_folder
 
 ENV_PREFIX = "FLUID_"
 DEFAULT_FILE = Path("fluid.toml")
@@ -224,7 +225,7 @@ class ServerConfig(BaseSettings):
         """The URL of the database of what is kept."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{((self.data_dir or _user_folder()) / 'fluid.db').as_posix()}"
+        return f"sqlite:///{((self.data_dir or user_folder()) / 'fluid.db').as_posix()}"
 
     @property
     def binds_loopback(self) -> bool:
@@ -238,25 +239,6 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def default_model_path(data_dir: Path | None = None) -> Path:
-    """That of the data folder; else ``./models`` where it exists, else that of the user's data folder."""
-    here = Path("models")
-    if data_dir is None and here.is_dir():
-        return here.resolve()
-    return (data_dir or _user_folder()) / "models"
-
-
-def user_model_path() -> Path:
-    """The models folder where nothing else is said and the working folder has none."""
-    return _user_folder() / "models"
-
-
-def _user_folder() -> Path:
-    from platformdirs import user_data_path
-
-    return user_data_path("fluid-server", appauthor=False)
 
 
 def _config_file() -> Path:

@@ -16,16 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from fluid_server.catalog.hub import (
-    MAX_PIECE,
-    Begin,
-    Interrupted,
-    Listing,
-    RangeNotSatisfiable,
-    RemoteFile,
-    fetch,
-    listing,
-)
+from fluid_server.catalog.hub import MAX_PIECE, fetch, listing
+from fluid_server.catalog.remote import Begin, Interrupted, Listing, RangeNotSatisfiable, RemoteFile
 from fluid_server.errors import (
     HubError,
     HubTokenRejected,

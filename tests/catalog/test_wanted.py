@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluid_server.catalog.hub import Listing, RemoteFile
 from fluid_server.catalog.portable import is_portable_path
+from fluid_server.catalog.remote import Listing, RemoteFile
 from fluid_server.catalog.scan import scan
 from fluid_server.catalog.wanted import Chosen, Wanted, choose, parse
 from fluid_server.errors import InvalidRequest

@@ -19,7 +19,7 @@ from fluid_server.errors import (
     FluidError,
     Offline,
 )
-from fluid_server.managers.download_job import failure_of
+from fluid_server.managers.download_record import failure_of
 from tests.hub_server import CDN, Fault, HubServer
 from tests.managers.downloads import (
     BIG,

@@ -10,7 +10,7 @@ from fluid_server.api.schemas.states import DownloadBody, DownloadFile, ModelBod
 from fluid_server.catalog.presets import preset
 from fluid_server.content.dialects import skills
 from fluid_server.managers.arrivals import ON_THE_WAY
-from fluid_server.managers.download_job import failure_of
+from fluid_server.managers.download_record import failure_of
 from fluid_server.managers.estimate import estimate
 from fluid_server.managers.memory import idle_since, memory_of
 from fluid_server.managers.runtime_manager import RuntimeManager

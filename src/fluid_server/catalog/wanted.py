@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 
 from fluid_server.catalog.gguf_names import SUFFIX
 from fluid_server.catalog.gguf_pick import pick
-from fluid_server.catalog.hub import Listing, RemoteFile
 from fluid_server.catalog.openvino import LAYOUTS, MODEL_INDEX
 from fluid_server.catalog.portable import is_portable_name, is_portable_path
 from fluid_server.catalog.presets import suggest
 from fluid_server.catalog.qnn import HALVES, METADATA
+from fluid_server.catalog.remote import Listing, RemoteFile
 from fluid_server.catalog.resolve import LATEST, MAX_NAME
 from fluid_server.catalog.scan import CACHE
 from fluid_server.errors import InvalidRequest

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fluid_server.cli.announcement import address_of
-from fluid_server.config import ENV_PREFIX, SECRETS, ServerConfig, user_model_path
+from fluid_server.config import ENV_PREFIX, SECRETS, ServerConfig
 from fluid_server.errors import ConfigError
+from fluid_server.places import user_model_path
 from fluid_server.workers.process import worker_command
 
 NAME = "fluid-server"

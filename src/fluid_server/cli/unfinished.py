@@ -11,7 +11,8 @@ from fluid_server.cli.client import Json
 from fluid_server.cli.progress import body_of
 from fluid_server.cli.words import repeated
 from fluid_server.errors import Conflict, InvalidRequest
-from fluid_server.managers.download_job import ACTIVE, FOLDER, JOB, RESUMABLE, Job, read
+from fluid_server.managers.download_job import ACTIVE, FOLDER, RESUMABLE, Job, read
+from fluid_server.managers.download_record import JOB
 from fluid_server.types import Download, DownloadState
 
 STATES = ACTIVE | RESUMABLE

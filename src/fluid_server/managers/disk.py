@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fluid_server.catalog.hub import RemoteFile
+from fluid_server.catalog.remote import RemoteFile
 from fluid_server.errors import Conflict, FluidError, OutOfDisk
 
 _BLOCK = 1024**2

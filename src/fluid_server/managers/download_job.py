@@ -1,52 +1,31 @@
-"""One download: where it is, and what of it is written down so that it survives the end of the program."""
+"""One download: its files and its state, and its folder, in which it survives the end of the program."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
-from fluid_server.catalog.hub import MAX_SIZE, RemoteFile
+from fluid_server.catalog.remote import RemoteFile
 from fluid_server.errors import Conflict, FluidError
 from fluid_server.managers import disk
-from fluid_server.managers.model_folder import Content, check_place, is_here, read_record, same
+from fluid_server.managers.download_record import JOB, Order, Record, read_text
+from fluid_server.managers.model_folder import check_place, is_here, read_record, same
 from fluid_server.managers.transfer import PART
 from fluid_server.types import Download, DownloadState, FileProgress
 
 logger = logging.getLogger(__name__)
 FOLDER = ".downloads"
-JOB, LOCK, FILES, ASIDE = "job.json", "lock", "files", "aside"
-VERSION = 1
+LOCK, FILES, ASIDE = "lock", "files", "aside"
 ACTIVE = frozenset({DownloadState.QUEUED, DownloadState.DOWNLOADING, DownloadState.VERIFYING, DownloadState.INSTALLING})
 RESUMABLE = frozenset({DownloadState.PAUSED, DownloadState.FAILED})
 _WINDOW, _BEAT = 5.0, 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be fetched, and into which folder below the models (with /). ``name`` is what was asked for."""
-
-    name: str
-    folder: str
-    content: Content
-
-    @property
-    def id(self) -> str:
-        """The same for all names that mean the same model, at any commit: small files come and go beside the weights.
-        Letter case means nothing on the Hub."""
-        text = "\n".join((self.folder.casefold(), *sorted(self.content.weights)))
-        return f"dl-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Stage(Enum):
@@ -227,20 +206,10 @@ class Job:
 
     def save(self, state: DownloadState | None = None, error: FluidError | None = None) -> None:
         """Write down what a later program needs to go on; ``state`` and ``error`` where they are about to change."""
-        content = self.order.content
-        told = {
-            "version": VERSION,
-            "name": self.order.name,
-            "folder": self.order.folder,
-            "repo": content.repo,
-            "revision": content.revision,
-            "files": [{"place": place, **asdict(remote)} for remote, place in content.files],
-            "doubt": self.doubt,
-            "state": state or self.state,
-            "created": self.created,
-            "error": {"code": error.code, "message": error.message} if error else None,
-        }
-        disk.write_text(self.folder / JOB, json.dumps(told, indent=1, ensure_ascii=False))
+        record = Record(
+            order=self.order, state=state or self.state, created=self.created, doubt=self.doubt, error=error
+        )
+        disk.write_text(self.folder / JOB, record.text())
 
     def save_if_possible(self, state: DownloadState, error: FluidError | None = None) -> None:
         """The same where the disk may be what has failed: a later program would try again from what it finds."""
@@ -306,75 +275,10 @@ class Job:
 
 def read(folder: Path, models: Path) -> Job:
     """The job of a folder as it was written down. Errors: OSError, ValueError if nobody could go on with it."""
-    text = (folder / JOB).read_text(encoding="utf-8")
-    try:
-        told = json.loads(text)
-        if told["version"] != VERSION:
-            raise ValueError("another version")
-        job = Job(_order(told), models, created=_number(told["created"]))
-        job.doubt = told["doubt"] is True
-        job.move(DownloadState(told["state"]), _error(told["error"]))
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"no job: {error}") from error
+    record = read_text((folder / JOB).read_text(encoding="utf-8"))
+    job = Job(record.order, models, created=record.created)
+    job.doubt = record.doubt
+    job.move(record.state, record.error)
     if job.folder.name != folder.name:
         raise ValueError("the job of another folder")
     return job
-
-
-def failure_of(code: str | None, message: str) -> FluidError:
-    """A failure that is known by its code and message alone, as the class that it was."""
-    return _CLASSES.get(code, FluidError)(message, code=code)
-
-
-def _classes(kind: type[FluidError]) -> Iterator[tuple[str | None, type[FluidError]]]:
-    """The classes of a family by their codes, the nearest to its root first; those that want more are left out."""
-    for child in kind.__subclasses__():
-        if "__init__" not in vars(child):
-            yield child.code, child
-        yield from _classes(child)
-
-
-_CLASSES: Mapping[str | None, type[FluidError]] = dict(reversed([*_classes(FluidError)]))
-
-
-def _error(told: Mapping[str, Any] | None) -> FluidError | None:
-    if not told:
-        return None
-    return failure_of(None if told["code"] is None else _text(told["code"]), _text(told["message"]))
-
-
-def _order(told: Mapping[str, Any]) -> Order:
-    files = tuple((_remote(each), _safe(each["place"])) for each in told["files"])
-    content = Content(repo=_text(told["repo"]), revision=_text(told["revision"]), files=files)
-    return Order(name=_text(told["name"]), folder=_safe(told["folder"]), content=content)
-
-
-def _remote(told: Mapping[str, Any]) -> RemoteFile:
-    sha256, git_sha1 = (None if told[kind] is None else _text(told[kind]) for kind in ("sha256", "git_sha1"))
-    size = told["size"]
-    if type(size) is not int or not 0 <= size <= MAX_SIZE:
-        raise ValueError("no size")
-    return RemoteFile(path=_text(told["path"]), size=size, sha256=sha256, git_sha1=git_sha1)
-
-
-def _number(told: object) -> float:
-    number = float(told) if isinstance(told, int | float) else math.nan
-    if not math.isfinite(number):
-        raise ValueError("no number")
-    return number
-
-
-def _text(told: object) -> str:
-    """ValueError for what is no text, or none that could be told to anybody."""
-    if not isinstance(told, str) or not told.encode():
-        raise ValueError("no text")
-    return told
-
-
-def _safe(told: object) -> str:
-    """Files go nowhere but below the models folder, whoever wrote this."""
-    path = _text(told)
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or PureWindowsPath(path).drive or "\\" in path or "\0" in path:
-        raise ValueError("no path below a folder")
-    return path

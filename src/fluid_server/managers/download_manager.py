@@ -19,7 +19,8 @@ from fluid_server.config import ServerConfig
 from fluid_server.errors import Conflict, FluidError, InvalidRequest, ModelNotFound, Offline, ShuttingDown
 from fluid_server.managers import disk
 from fluid_server.managers.disk import in_thread
-from fluid_server.managers.download_job import RESUMABLE, Job, Order
+from fluid_server.managers.download_job import RESUMABLE, Job
+from fluid_server.managers.download_record import Order
 from fluid_server.managers.download_register import Register
 from fluid_server.managers.download_run import Run, Tools
 from fluid_server.managers.events import EventFeed

@@ -10,7 +10,8 @@ from pathlib import Path
 from fluid_server.errors import Conflict, DownloadNotFound, OutOfDisk
 from fluid_server.managers import disk
 from fluid_server.managers.disk import amount, in_thread
-from fluid_server.managers.download_job import FOLDER, JOB, RESUMABLE, Job, Order, read
+from fluid_server.managers.download_job import FOLDER, RESUMABLE, Job, read
+from fluid_server.managers.download_record import JOB, Order
 from fluid_server.types import DownloadState
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fluid_server.catalog.gguf_names import SUFFIX, is_projector
-from fluid_server.catalog.hub import RemoteFile
+from fluid_server.catalog.remote import RemoteFile
 from fluid_server.errors import Conflict
 from fluid_server.managers import disk
 from fluid_server.types import ModelSpec

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fluid_server.catalog import hub
-from fluid_server.catalog.hub import Begin, Interrupted, RangeNotSatisfiable, RemoteFile
+from fluid_server.catalog.remote import Begin, Interrupted, RangeNotSatisfiable, RemoteFile
 from fluid_server.errors import DownloadDamaged, HubUnreachable
 from fluid_server.managers import disk
 from fluid_server.managers.disk import Appender, Checker, in_thread

@@ -25,8 +25,8 @@ from fluid_server.errors import (
     Unauthorized,
 )
 from fluid_server.managers.arrivals import progress_of
-from fluid_server.managers.download_job import failure_of
 from fluid_server.managers.download_manager import DownloadManager
+from fluid_server.managers.download_record import failure_of
 from fluid_server.types import Download, DownloadState
 
 router = APIRouter(tags=["downloads"])
