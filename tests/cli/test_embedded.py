@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,12 +20,13 @@ import pytest
 import fluid_server
 from fluid_server.cli.announcement import FILE
 from fluid_server.cli.exit_codes import OF_FAILURE, ExitCode, exit_code_of
-from fluid_server.cli.parent import parent_of
+from fluid_server.cli.parent import parent_of, wait_for
 from fluid_server.errors import CannotStart, ConfigError, FluidError, ParentGone
 from tests.cli.embedding import FLAGS, asked, await_end, child, family, first_line
 from tests.cli.program import WINDOWS, ran
 from tests.front_door import ECHO, GGUF, MODELS, PATIENCE, clean_environment, command
 
+FD_SETSIZE = 1024  # from this descriptor on select refuses
 GIL_HELD = f"""
 import ctypes, sys
 from fluid_server.workers.kin import end_with_server
@@ -71,13 +73,15 @@ def test_all_that_is_written_lies_in_the_data_folder_and_the_log_file(tmp_path: 
     env = {"HOME": home, "USERPROFILE": home, "LOCALAPPDATA": home, "XDG_DATA_HOME": home, "FLUID_DATABASE_URL": ""}
     env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), elsewhere)
     data = tmp_path / "data"
-    stale = data / "tmp" / str(_a_process_that_has_ended())
+    stale = data / "tmp" / "server-that-was-killed"
     stale.mkdir(parents=True)
+    (stale / "lock").touch()
     with child("--data-dir", str(data), "--log-file", str(data / "a.log"), folder=tmp_path / "work", env=env) as server:
         for model in (ECHO, GGUF):
             asked(server.told, model, "hello", store=True, max_completion_tokens=4)
         assert {file.name for file in data.iterdir()} >= {"fluid.db", FILE, "tmp", "a.log"}
-        assert [file.name for file in (data / "tmp").iterdir()] == [str(server.process.pid)]
+        (own,) = (data / "tmp").iterdir()
+        assert own.name != stale.name
         assert server.end()[0] == 0
     assert [*(tmp_path / "home").iterdir(), *(tmp_path / "elsewhere").iterdir()] == []
     assert [file.name for file in (tmp_path / "work").iterdir()] == [server.log.name]
@@ -173,6 +177,39 @@ def test_a_program_without_standard_streams_serves_all_the_same(tmp_path: Path) 
             assert process.returncode == 0
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no descriptor tells when a process ends")
+def test_the_parent_is_waited_for_where_more_than_a_thousand_files_are_open() -> None:
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as parent,
+        _many_open_files(),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(wait_for, psutil.Process(parent.pid))
+        assert parent.stdin is not None
+        parent.stdin.write(b"\n")
+        parent.stdin.flush()
+        waiting.result(PATIENCE)
+
+
+@contextmanager
+def _many_open_files() -> Generator[None, None, None]:
+    """So many that the next one is beyond what select takes."""
+    assert sys.platform != "win32"
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < FD_SETSIZE + 100:
+        pytest.skip("this user may not open so many")
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], FD_SETSIZE + 100), before[1]))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        descriptor = 0
+        while descriptor < FD_SETSIZE:
+            descriptor = os.open(os.devnull, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+        yield
 
 
 # --- what keeps it from starting -------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +19,7 @@ from fluid_server.cli import announcement
 from fluid_server.cli.service_files import Record, remember
 from fluid_server.cli.service_plan import Plan, Scope
 from fluid_server.cli.service_windows_task import WindowsTask, state_of, task_of
-from fluid_server.errors import FluidError
+from fluid_server.errors import ConfigError, FluidError
 from tests.cli.program import ran, well
 
 SID = "S-1-5-21-1-2-3-1001"
@@ -35,9 +37,10 @@ esac
 """
 
 
-def plan(scope: Scope = Scope.USER) -> Plan:
+def plan(scope: Scope = Scope.USER, *flags: str) -> Plan:
     return Plan(
-        name="fluid-server", scope=scope, user=None, flags=("--llm-model=a \"b\" & <c>", "--port=9000"), secrets={},
+        name="fluid-server", scope=scope, user=None, secrets={},
+        flags=("--llm-model=a \"b\" & <c>", "--port=9000", *flags),
         folder=Path("C:/Users/me/a folder"), environment=Path("C:/x/.env"), data=None, log_file=None, grace=1,
     )  # fmt: skip
 
@@ -93,6 +96,23 @@ def test_it_says_of_no_other_user_that_it_could_run_as_them() -> None:
             Plan(name="x", scope=Scope.SYSTEM, user="you", flags=(), secrets={}, folder=Path(), environment=Path(),
                  data=None, log_file=None, grace=1)
         )  # fmt: skip
+
+
+def test_what_the_scheduler_would_take_for_a_variable_is_refused() -> None:
+    """It has no way to write one percent sign and mean it."""
+    flag = "--log-file=C:\\%TEMP%\\a.log"
+    with pytest.raises(ConfigError, match=re.escape(f"'%TEMP%' in '{flag}'")):
+        WindowsTask("x", Scope.USER).check(plan(Scope.USER, flag))
+    with pytest.raises(ConfigError, match="%TEMP%"):
+        task_of(replace(plan(), folder=Path("%TEMP%/here")), SID)
+
+
+def test_other_percent_signs_are_left_as_they_are() -> None:
+    flags = ("--model-path=C:\\100%", "--log-file=C:\\50%")
+    WindowsTask("x", Scope.USER).check(plan(Scope.USER, *flags))
+    assert "100% --log-file=C:\\50%" in (
+        value(parsed(task_of(plan(Scope.USER, *flags), SID)), "Actions/Exec/Arguments") or ""
+    )
 
 
 @pytest.mark.parametrize(

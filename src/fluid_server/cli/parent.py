@@ -88,7 +88,9 @@ def _wait_for_descriptor(process: psutil.Process) -> None:
     descriptor = os.pidfd_open(process.pid)
     try:
         if is_running(process):  # the number is still its own, so the descriptor is too
-            select.select([descriptor], [], [])
+            ends = select.poll()  # select itself takes no descriptor above 1023
+            ends.register(descriptor, select.POLLIN)
+            ends.poll()
     finally:
         os.close(descriptor)
 

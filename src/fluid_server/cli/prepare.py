@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from fluid_server import log
+from fluid_server.cli.own_folder import own_folder
 from fluid_server.config import ServerConfig, keep_temporary_files_in
 from fluid_server.errors import CannotStart, DiskFull, FluidError, FolderUnusable
 from fluid_server.log_file import opened
@@ -44,9 +42,10 @@ def logged(config: ServerConfig) -> Generator[None, None, None]:
     except FluidError as error:
         said.error("%s", error.message)
         raise
-    except BaseException as error:
-        if not isinstance(error, SystemExit | KeyboardInterrupt):
-            said.critical("the server failed", exc_info=error)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException:  # whatever the defect is: of a service nobody sees stderr, and this file must say it
+        said.critical("the server failed", exc_info=True)
         raise
     finally:
         file.close()
@@ -64,21 +63,19 @@ def prepared(config: ServerConfig) -> Generator[None, None, None]:
             attempt(Path(tempfile.gettempdir()))
         yield
         return
-    with _told(f"data folder '{config.data_dir}'", "Choose another one with --data-dir."):
-        attempt(config.data_dir)
-        config.model_path.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary_folder(config.data_dir)
-    keep_temporary_files_in(temporary)
-    try:
+    with ExitStack() as stack:
+        with _told(f"data folder '{config.data_dir}'", "Choose another one with --data-dir."):
+            attempt(config.data_dir)
+            config.model_path.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(own_folder(config.data_dir / "tmp"))
+        keep_temporary_files_in(temporary)
         yield
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def attempt(folder: Path) -> None:
     """Make the folder, and write something there. Errors: OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    trial = folder / f".trial.{os.getpid()}"
+    trial = folder / f".trial.{os.urandom(8).hex()}"
     try:
         with trial.open("wb") as file:
             file.write(bytes(NEEDED))
@@ -87,18 +84,6 @@ def attempt(folder: Path) -> None:
     finally:
         with suppress(OSError):
             trial.unlink(missing_ok=True)
-
-
-def _temporary_folder(data: Path) -> Path:
-    """This process's own, empty. Those of servers that were killed go."""
-    folder = data / "tmp"
-    own = folder / str(os.getpid())
-    folder.mkdir(exist_ok=True)
-    for other in folder.iterdir():
-        if other == own or (other.name.isdecimal() and not psutil.pid_exists(int(other.name))):
-            shutil.rmtree(other, ignore_errors=True)
-    own.mkdir(mode=0o700, exist_ok=True)
-    return own
 
 
 @contextmanager

@@ -7,6 +7,7 @@ nor an installation in this user's folders. Every Windows has the Task Scheduler
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from fluid_server.cli.service_commands import asked, told
 from fluid_server.cli.service_files import end_of, remembered, written
 from fluid_server.cli.service_plan import Places, Plan, Scope, State
 from fluid_server.cli.service_server import end_process, server_in
-from fluid_server.errors import FluidError
+from fluid_server.errors import ConfigError, FluidError
 
 RUNNING, DISABLED = 4, 1  # TASK_STATE, which PowerShell gives as a number: the words are translated
 STATES = {0: "unknown", DISABLED: "off", 2: "queued", 3: "waiting to be started", RUNNING: "running"}
@@ -25,6 +26,7 @@ LOOK = (
     "$task = Get-ScheduledTask -TaskPath '\\' -TaskName '{name}' -ErrorAction SilentlyContinue; "
     "if ($task) {{ [int]$task.State }} else {{ 'absent' }}"
 )
+VARIABLE = re.compile(r"%[^%=]+%")
 NEEDS_RIGHTS = "A service of the whole system is installed from a prompt of an administrator."
 
 # The scheduler takes a program that has ended for one that has done its work, whatever its exit code, so what starts a
@@ -108,9 +110,10 @@ class WindowsTask:
         return Places(definition=f"the task \\{self._name}", settings=settings, log_file=log_file)
 
     def check(self, plan: Plan) -> None:
-        """Errors: FluidError for another user."""
+        """Errors: FluidError for another user; ConfigError for what the scheduler would read otherwise."""
         if plan.user:
             raise FluidError("On Windows a service runs as whoever installs it: leave --user out.")
+        refuse_variables(plan)
 
     def definition(self, plan: Plan) -> str:
         """The task's XML."""
@@ -166,7 +169,8 @@ class WindowsTask:
 
 
 def task_of(plan: Plan, sid: str) -> str:
-    """The task's XML. ``sid``: the user as whom it runs."""
+    """The task's XML. ``sid``: the user as whom it runs. Errors: ConfigError."""
+    refuse_variables(plan)
     system = plan.scope is Scope.SYSTEM
     return TASK.format(
         description=escape(plan.description),
@@ -176,6 +180,21 @@ def task_of(plan: Plan, sid: str) -> str:
         command=escape(subprocess.list2cmdline(plan.command)),
         folder=escape(str(plan.folder)),
     )
+
+
+def refuse_variables(plan: Plan) -> None:
+    """Errors: ConfigError for %NAME% in the command or its folder.
+
+    The scheduler puts the value of a variable in its place, and the console around the server does so once more. There
+    is no escape: of two percent signs ExpandEnvironmentStrings makes two, and quotes in between do not outlast the
+    console's own reading.
+    """
+    for word in (*plan.command, str(plan.folder)):
+        if found := VARIABLE.search(word):
+            raise ConfigError(
+                f"Windows' Task Scheduler would put a variable's value in place of '{found.group()}' in '{word}', and "
+                "it has no way to write that itself. Choose a name without it."
+            )
 
 
 def own_sid() -> str:
