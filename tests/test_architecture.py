@@ -129,7 +129,7 @@ def test_runtimes_and_the_loop_know_nothing_of_the_server() -> None:
 
 def test_one_runtime_never_imports_another() -> None:
     shared = {"base", "text", "text_plan", "text_prompt", "text_answer", "one_at_a_time", "table"}
-    shared |= {"hearing", "hearing_plan"}
+    shared |= {"hearing", "hearing_plan", "embedding", "embedding_batch"}
     for file in part("runtimes"):
         backend = file.stem.split("_")[0]
         for target in ours(file):

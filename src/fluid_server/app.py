@@ -26,6 +26,7 @@ from fluid_server.api.v1 import (
     completions,
     conversations,
     downloads,
+    embeddings,
     events,
     models,
     realtime,
@@ -81,7 +82,8 @@ def create_app(config: ServerConfig | None = None) -> FastAPI:
     errors.install(app)
     for router in (
         chat.router, stored_completions.router, conversations.router, responses.router, completions.router,
-        tokens.router, audio.router, speech.router, realtime.router, downloads.router, models.router, events.router,
+        tokens.router, embeddings.router, audio.router, speech.router, realtime.router, downloads.router, models.router,
+        events.router,
     ):  # fmt: skip
         app.include_router(router, prefix="/v1")
     app.include_router(health.router)

@@ -22,7 +22,10 @@ EMBEDDING_ARCHITECTURES = frozenset(
         "eurobert", "gemma-embedding", "llama-embed", "t5encoder",
     }
 )  # fmt: skip
-POOLED, RANKED = (1, 2, 3), 4
+"""Encoders: they read a text at once and keep nothing of it, so that they have no KV cache."""
+
+POOLED: Mapping[object, str] = {1: "mean", 2: "cls", 3: "last"}
+RANKED = 4
 ADAPTER = "adapter"  # the type of a GGUF file that holds a LoRA
 _GUESSED = 1024
 
@@ -118,6 +121,7 @@ def _described(header: Header, file: File, folder: Folder, *, loose: bool) -> di
         "architecture": architecture,
         "context_length": sidecar.whole(meta.get(f"{architecture}.context_length")),
         "kv_bytes_per_token": _kv_bytes_per_token(architecture, meta),
+        "pooling": POOLED.get(meta.get(f"{architecture}.pooling_type")),
         "chat_template": template if isinstance(template, str) else None,
         "special_tokens": header.special_tokens,
         "sampling": _sampling(meta, sidecar.sampling(sidecar.read_json(beside, "generation_config.json"))),
@@ -154,6 +158,8 @@ def _sampling(meta: Mapping[str, Value], beside: Sampling) -> Sampling:
 
 def _kv_bytes_per_token(architecture: str, meta: Mapping[str, Value]) -> int | None:
     """What one token takes in a 16-bit KV cache, over all layers; heads may be given for each layer."""
+    if architecture in EMBEDDING_ARCHITECTURES:
+        return None
 
     def number(key: str) -> int | None:
         return sidecar.whole(meta.get(f"{architecture}.{key}"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from fluid_server.catalog import sidecar
+from fluid_server.catalog import pooling, sidecar
 from fluid_server.catalog.folder import BadModel, File, Folder, explain, look, missing
 from fluid_server.catalog.ir import Graph, read_graph
 from fluid_server.types import Format, Kind, ModelSpec
@@ -42,6 +42,9 @@ LAYOUTS = (
 VOICES = "voices"
 BUILT_IN = ("default",)
 """The voice of SpeechT5 that the engine brings along."""
+
+WHOLE = "sentence_embedding"
+"""The output of a graph that pools by itself."""
 
 KOKORO = Layout(Kind.SPEECH, "openvino_model", ("openvino_model",), tokenizer=False)
 
@@ -82,7 +85,18 @@ def _single(folder: Folder, spec: ModelSpec, layout: Layout) -> ModelSpec:
     if kind is Kind.SPEECH:
         spec = replace(spec, voices=_voices(folder, built_in=() if layout is KOKORO else BUILT_IN))
     spec = replace(spec, kind=kind, **_weights([folder], graphs))
-    return replace(spec, **_described(folder, config, graphs))
+    spec = replace(spec, **_described(folder, config, graphs))
+    return _embedding(folder, spec, config, graphs[layout.marker]) if kind is Kind.EMBEDDING else spec
+
+
+def _embedding(folder: Folder, spec: ModelSpec, config: Mapping[str, Any], graph: Graph) -> ModelSpec:
+    """What is told of embedding models alone. A graph that gives the text's own vector holds all that is computed."""
+    tokenizer = sidecar.read_json(folder, "tokenizer_config.json")
+    return replace(
+        spec,
+        pooling=None if WHOLE in graph.outputs else pooling.pooling(folder),
+        context_length=pooling.context_length(config, tokenizer),
+    )
 
 
 def _voices(folder: Folder, built_in: tuple[str, ...]) -> tuple[str, ...]:
@@ -161,7 +175,7 @@ def _kind(graph: Graph, config: Mapping[str, Any]) -> Kind:
     claimed = _claimed(config)
     if "beam_idx" in graph.inputs:
         return Kind.TEXT
-    if graph.outputs & {"last_hidden_state", "sentence_embedding"}:
+    if graph.outputs & {"last_hidden_state", "token_embeddings", WHOLE}:
         return Kind.EMBEDDING
     if claimed is Kind.TEXT:
         raise BadModel("it was exported without its state: export it with the task text-generation-with-past")

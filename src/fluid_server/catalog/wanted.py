@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from fluid_server.catalog.gguf_names import SUFFIX
 from fluid_server.catalog.gguf_pick import pick
 from fluid_server.catalog.openvino import LAYOUTS, MODEL_INDEX
+from fluid_server.catalog.pooling import CONFIG, MODULES, POOLING_FOLDER
 from fluid_server.catalog.portable import is_portable_name, is_portable_path
 from fluid_server.catalog.presets import suggest
 from fluid_server.catalog.qnn import HALVES, METADATA
@@ -26,12 +27,16 @@ SIDECARS = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "vocab.txt", "merges.txt", "normalizer.json", "chat_template.jinja", "chat_template.json",
     "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json", "scheduler_config.json",
+    MODULES,
 )  # fmt: skip
 """The small files that runtimes and the catalog read beside OpenVINO and QNN weights."""
 
 GRAPHS = ("openvino_*.xml", "openvino_*.bin")
 VOICES = ("voices/*.bin", "data/*.json")
 """What Kokoro reads besides: its voices, and how words are spoken."""
+
+POOLING = (f"{POOLING_FOLDER}/{CONFIG}",)
+"""What an embedding model says of how its vectors are put together, besides MODULES."""
 
 BESIDE_GGUF = ("generation_config.json", "chat_template.jinja", "chat_template.json")
 
@@ -188,7 +193,7 @@ def _gguf(files: Mapping[str, RemoteFile], wanted: Wanted) -> dict[str, str]:
 def _openvino(files: Mapping[str, RemoteFile]) -> list[str]:
     """A model has its graphs at the top, an image pipeline in a folder for each of its components."""
     if any(f"{layout.marker}.xml" in files for layout in LAYOUTS):
-        return _matching(files, (*GRAPHS, *SIDECARS)) + _matching(files, VOICES, depth=1)
+        return _matching(files, (*GRAPHS, *SIDECARS)) + _matching(files, (*VOICES, *POOLING), depth=1)
     if MODEL_INDEX in files and any(fnmatchcase(name, "*/openvino_model.xml") for name in files):
         parts = tuple(f"*/{pattern}" for pattern in (*GRAPHS, *SIDECARS))
         return [MODEL_INDEX, *_matching(files, SIDECARS), *_matching(files, parts, depth=1)]

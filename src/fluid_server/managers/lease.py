@@ -16,6 +16,7 @@ from fluid_server.metrics import Metrics
 from fluid_server.types import (
     Ability,
     Done,
+    EmbedRequest,
     Event,
     Fed,
     ListenRequest,
@@ -33,6 +34,7 @@ from fluid_server.workers.handle import WorkerHandle
 from fluid_server.workers.ticket import Ticket
 
 PIECES = (TextPiece, ReasoningPiece, ToolPiece)
+DOING = {TranscribeRequest: "transcribing", EmbedRequest: "embedding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Lease:
     async def run(self, request: Request) -> AsyncGenerator[list[Event], None]:
         """The answer's events in batches. Errors: the request's failure, or DeadlineExceeded; leaving cancels it."""
         watch = _Stopwatch(self._metrics, self.spec.id, self._visitor.started)
-        doing = "transcribing" if isinstance(request, TranscribeRequest) else "generating"
+        doing = DOING.get(type(request), "generating")
         self._visitor.activity = lambda: doing
         running = self._handle.run(request, timeout=self._visitor.remaining, too_late=self._visitor.too_late)
         async with aclosing(running) as batches:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from fluid_server.config import ServerConfig
 from fluid_server.managers.selection import select
-from fluid_server.types import GenerateRequest, Kind, ModelSpec, Request, Sampling, TranscribeRequest
+from fluid_server.types import EmbedRequest, GenerateRequest, Kind, ModelSpec, Request, Sampling, TranscribeRequest
 from fluid_server.workers.probe import Report
 
 SAMPLE_RATE = 16000
@@ -37,11 +37,13 @@ def default_model(specs: Iterable[ModelSpec], reports: Report, kind: Kind, devic
 
 
 def first_request(spec: ModelSpec) -> Request | None:
-    """One token of text, or half a second of silence."""
+    """One token of text, half a second of silence, or a word to be embedded."""
     if spec.kind in (Kind.TEXT, Kind.VISION):
         return GenerateRequest(text="Hello", max_tokens=1, sampling=Sampling(temperature=0.0))
     if spec.kind is Kind.TRANSCRIPTION:
         return TranscribeRequest(audio=_silence())
+    if spec.kind is Kind.EMBEDDING:
+        return EmbedRequest(inputs=("Hello",))
     return None
 
 

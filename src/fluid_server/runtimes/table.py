@@ -71,6 +71,14 @@ RUNTIMES: Mapping[str, Entry] = {
             kinds=frozenset({Kind.SPEECH}),
         ),
         Entry(
+            name="openvino-embedding",
+            target=HERE + "openvino_embedding:OpenVINOEmbeddingRuntime",
+            packages=("openvino-genai",),
+            devices=HERE + "openvino_shared:devices",
+            formats=frozenset({Format.OPENVINO}),
+            kinds=frozenset({Kind.EMBEDDING}),
+        ),
+        Entry(
             name="llamacpp",
             target=HERE + "llamacpp:LlamaCppRuntime",
             packages=("llama-cpp-python", "xllamacpp"),

@@ -53,6 +53,7 @@ from fluid_server.types.text import (
     ToolUse,
 )
 from fluid_server.types.usage import Counters, Usage
+from fluid_server.types.vectors import Embedded, EmbedRequest
 
 __all__ = [
     "ABILITIES",
@@ -65,6 +66,8 @@ __all__ = [
     "Done",
     "Download",
     "DownloadState",
+    "EmbedRequest",
+    "Embedded",
     "EndOfSound",
     "EndTurn",
     "Event",

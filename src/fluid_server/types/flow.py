@@ -15,8 +15,9 @@ from fluid_server.types.text import (
     ToolPiece,
 )
 from fluid_server.types.usage import Usage
+from fluid_server.types.vectors import Embedded, EmbedRequest
 
-Request = GenerateRequest | TokenizeRequest | TranscribeRequest | ListenRequest | SpeakRequest
+Request = GenerateRequest | TokenizeRequest | TranscribeRequest | ListenRequest | SpeakRequest | EmbedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +32,7 @@ class Cancelled:
     """The request has left the engine because it was told to: its place is free."""
 
 
-Event = TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Heard | Turned | SoundPiece | Done | Cancelled
+Event = (
+    TextPiece | ReasoningPiece | ToolPiece | ChoiceEnd | Tokenized | Heard | Turned | SoundPiece | Embedded | Done
+    | Cancelled
+)  # fmt: skip

@@ -89,6 +89,8 @@ class ModelSpec:
     included, and ``size_bytes`` their sum. A broken model has its reason in ``problem`` and is never loaded.
     ``special_tokens`` holds the texts of bos_token, eos_token, pad_token and unk_token where known. ``pause`` is how
     many seconds of silence a speech model should have between what it hears at once, where its folder says so.
+    ``pooling`` is how an embedding model's vectors of single tokens become one: mean, cls (the first token's) or last;
+    None where its files do not say.
     """
 
     id: str
@@ -107,6 +109,7 @@ class ModelSpec:
     languages: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
     pause: float | None = None
+    pooling: str | None = None
     mmproj: Path | None = None
     adapters: tuple[Adapter, ...] = ()
     kv_bytes_per_token: int | None = None

@@ -149,3 +149,7 @@ SPEAKING = Contract(
     accepted={"stream": "sound always comes as it is made; 'stream_format' says in which form"},
     refused={"instructions": Refusal("models here cannot be told how to speak", ("",))},
 )
+
+EMBEDDING = Contract(
+    honoured=frozenset({"model", "input", "encoding_format", "dimensions", "user", "keep_alive"}),
+)
