@@ -21,17 +21,28 @@ from fluid_server.types import ModelInfo, ModelSpec, RuntimeOptions
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to llama.cpp: the modules that must import, the driver's class, and who lists its devices."""
+    """One way to llama.cpp: the modules that must import, the driver's class, who lists its devices, and who embeds."""
 
     modules: tuple[str, ...]
     driver: str
     devices: str
+    embedder: str
 
 
 HERE = "fluid_server.runtimes."
 WAYS = (
-    Way(("llama_cpp", "llguidance"), HERE + "llamacpp_native:NativeDriver", HERE + "llamacpp_native:devices"),
-    Way(("xllamacpp",), HERE + "llamacpp_prebuilt:PrebuiltDriver", HERE + "llamacpp_prebuilt:devices"),
+    Way(
+        ("llama_cpp", "llguidance"),
+        HERE + "llamacpp_native:NativeDriver",
+        HERE + "llamacpp_native:devices",
+        HERE + "llamacpp_native_embedder:NativeEmbedder",
+    ),
+    Way(
+        ("xllamacpp",),
+        HERE + "llamacpp_prebuilt:PrebuiltDriver",
+        HERE + "llamacpp_prebuilt:devices",
+        HERE + "llamacpp_prebuilt_embedder:PrebuiltEmbedder",
+    ),
 )
 """The preferred one first."""
 
@@ -127,17 +138,18 @@ class LlamaCppRuntime(TextRuntime):
 
 def driver(spec: ModelSpec, options: RuntimeOptions) -> Driver:
     """The preferred driver that imports. Errors: EngineFailed where there is none."""
-    made: Driver = load_target(_way().driver)(spec, options)
+    made: Driver = load_target(preferred_way().driver)(spec, options)
     return made
 
 
 def devices() -> list[str]:
     """The devices of the preferred way that imports. Errors: EngineFailed where there is none."""
-    found: list[str] = load_target(_way().devices)()
+    found: list[str] = load_target(preferred_way().devices)()
     return found
 
 
-def _way() -> Way:
+def preferred_way() -> Way:
+    """The first that imports. Errors: EngineFailed where none does."""
     absent: list[str] = []
     broken: list[str] = []
     for way in WAYS:

@@ -59,6 +59,12 @@ class Batch:
         self.struct.n_tokens = end
         return end - 1
 
+    def add_whole(self, sequence: int, position: int, tokens: Sequence[int]) -> None:
+        """Tokens of one sequence, each of which counts for the sequence's vector."""
+        start = len(self)
+        end = self.add(sequence, position, tokens, logits=True) + 1
+        self._wanted[start:end] = 1
+
 
 def _pointer(array: Any, kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))

@@ -16,11 +16,15 @@ ALL_LAYERS = 999
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of a context: tokens that its cache holds in all, sequences that share it, rows of one step."""
+    """Of a context: tokens that its cache holds in all, sequences that share it, rows of one step.
+
+    With a ``pooling`` (llama.cpp's number) a step gives a vector of each sequence, and no logits.
+    """
 
     cells: int
     sequences: int
     rows: int
+    pooling: int | None = None
 
 
 class ContextMemory:
@@ -90,4 +94,7 @@ def _settings(library: Library, options: RuntimeOptions, sizes: Sizes) -> Any:
     settings.n_batch = settings.n_ubatch = sizes.rows
     settings.n_threads = settings.n_threads_batch = options.threads or spare_threads()
     settings.no_perf = True
+    if sizes.pooling is not None:
+        settings.embeddings = True
+        settings.pooling_type = sizes.pooling
     return settings

@@ -61,7 +61,7 @@ class PrebuiltDriver:
         self.notes = (note,) if note else ()
         key = secrets.token_urlsafe(24)
         try:
-            server = xllamacpp.Server(_parameters(xllamacpp, spec, options, cells, key))
+            server = xllamacpp.Server(parameters(xllamacpp, spec, options, cells, key))
         except RuntimeError as error:
             raise EngineFailed(f"llama.cpp could not load the model: {plain_reason(error)}") from error
         self._vocabulary = ListenerVocabulary(server.listening_address, key)
@@ -167,7 +167,8 @@ class PrebuiltDriver:
         return replace(logprob, top=top)
 
 
-def _parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells: int, key: str) -> Any:
+def parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells: int, key: str) -> Any:
+    """What every model is loaded with; ``cells`` are the tokens of its cache, ``key`` is its listener's."""
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(spec.path)
     chosen.model_alias = {"model"}

@@ -50,7 +50,7 @@ class OpenVINOEmbeddingRuntime(EmbeddingRuntime):
             runtime=self.name,
             device=options.device,
             parallel=options.parallel,
-            engine=f"openvino {openvino.__version__}",
+            engine=f"openvino-genai {genai.__version__}",
             context_length=context_limit(options, spec),
             notes=(_unsaid(self._pooling),) if self._pooling and not spec.pooling else (),
         )

@@ -88,6 +88,15 @@ RUNTIMES: Mapping[str, Entry] = {
             extra="native",
         ),
         Entry(
+            name="llamacpp-embedding",
+            target=HERE + "llamacpp_embedding:LlamaCppEmbeddingRuntime",
+            packages=("llama-cpp-python", "xllamacpp"),
+            devices=HERE + "llamacpp:devices",
+            formats=frozenset({Format.GGUF}),
+            kinds=frozenset({Kind.EMBEDDING}),
+            extra="native",
+        ),
+        Entry(
             name="echo",
             target=HERE + "echo:EchoRuntime",
             packages=(),
