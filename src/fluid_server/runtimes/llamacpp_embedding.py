@@ -18,13 +18,14 @@ class Embedder(Protocol):
     """What LlamaCppEmbeddingRuntime asks of llama.cpp, whichever way it is reached."""
 
     engine: str
+    context_length: int
     vocabulary: Vocabulary
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions, plan: Reading) -> None:
         """Load the model. Errors: EngineFailed with the reason."""
 
     def embed(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """The vectors of a batch within ``plan.limits``, or of one text within its context. Errors: EngineFailed."""
+        """The vectors of a batch within ``plan.limits``, or of one text within the context. Errors: EngineFailed."""
 
     def close(self) -> None:
         """End the engine."""
@@ -46,7 +47,7 @@ class LlamaCppEmbeddingRuntime(EmbeddingRuntime):
             device=options.device,
             parallel=options.parallel,
             engine=self._embedder.engine,
-            context_length=plan.context_length,
+            context_length=self._embedder.context_length,
             notes=(plan.note,) if plan.note else (),
         )
 

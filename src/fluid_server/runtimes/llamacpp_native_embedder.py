@@ -24,6 +24,7 @@ class NativeEmbedder:
         self._library = the_library()
         self._model = load_model(self._library, spec, options)
         self.engine = f"llama.cpp (llama-cpp-python {self._library.version})"
+        self.context_length = plan.context_length
         sizes = Sizes(plan.cells, plan.limits.rows, plan.rows, pooling=plan.pooling)
         self._context = make_context(self._library, self._model, spec, options, sizes)
         c = self._library.c

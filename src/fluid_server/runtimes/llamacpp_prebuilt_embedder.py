@@ -20,6 +20,8 @@ from fluid_server.runtimes.llamacpp_pooling import Reading
 from fluid_server.runtimes.llamacpp_prebuilt import parameters
 from fluid_server.types import ModelSpec, RuntimeOptions
 
+SPARE = 1  # cells: the core refuses a text that fills its cache, and makes none larger than the model's context
+
 
 class PrebuiltEmbedder:
     """One model in llama.cpp's server core, with a slot for each text of a batch."""
@@ -37,6 +39,8 @@ class PrebuiltEmbedder:
             self._server = xllamacpp.Server(chosen)
         except RuntimeError as error:
             raise EngineFailed(f"llama.cpp could not load the model: {plain_reason(error)}") from error
+        has_cache = spec.kv_bytes_per_token is not None
+        self.context_length = min(plan.context_length, plan.cells - SPARE) if has_cache else plan.context_length
         self.vocabulary = ListenerVocabulary(self._server.listening_address, key)
 
     def embed(self, batch: Sequence[Sequence[int]]) -> Vectors:
