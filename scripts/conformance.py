@@ -1,6 +1,7 @@
 """Try a server by the whole request table: is each field honoured, refused by name, or ignored?
 
 uv run scripts/conformance.py --base-url http://127.0.0.1:8080/v1 [--model M] [--speech-model M] [--voice-model M]
+                                           [--embedding-model M]
                                            [--api-key K]
 uv run scripts/conformance.py --own        our own server with both demo models, and llama.cpp's beside it: writes
                                            docs/conformance.md
@@ -32,7 +33,7 @@ from scripts.contract.case import Case, Outcome
 from scripts.contract.differences import DIFFERENCES, INCOMPLETE
 from scripts.contract.report import report
 from scripts.contract.scoring import Result, load, written
-from scripts.contract.sending import PATIENCE, Server
+from scripts.contract.sending import PATIENCE, Others, Server
 from scripts.contract.showing import Screen
 from scripts.contract.table import CASES
 from scripts.contract.typed import Published
@@ -82,6 +83,9 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--voice-model", metavar="M", help="the model for cases in which a text is said; without it they are left out"
     )
+    parser.add_argument(
+        "--embedding-model", metavar="M", help="the model for cases with embeddings; without it they are left out"
+    )
     parser.add_argument("--api-key", default="none", metavar="K")
     parser.add_argument("--title", metavar="T", help="what to call the server in tables; default: its URL")
     parser.add_argument("--only", default="", metavar="PATTERN")
@@ -111,8 +115,7 @@ def tried(args: argparse.Namespace, cases: Sequence[Case], screen: Screen) -> li
     server = Server(
         args.base_url,
         model=model,
-        speech=args.speech_model,
-        voice=args.voice_model,
+        others=Others(speech=args.speech_model, voice=args.voice_model, embedder=args.embedding_model),
         key=args.api_key,
         published=published,
         patience=args.patience,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 SPEAK = "/audio/speech"
+EMBED = "/embeddings"
 REFERENCE = re.compile(r"\$(\d)((?:\.\w+)+)")
 
 
@@ -28,9 +29,9 @@ class Ask:
 
     The model under test is put into a body that says nothing of a model; ``named`` False leaves it out. ``raw`` is
     sent as it stands, in place of a body. ``form`` is a multipart form with ``sound`` as its file, if there is one; the
-    model is then the one for speech. At the path SPEAK it is the one that speaks. ``$0.id`` in a path or body stands
-    for the field ``id`` of the answer to the case's first request, ``$1.data.0.id`` for a field of a list in the
-    second, ``$0.events.0.id`` for a field of an event.
+    model is then the one for speech. At the path SPEAK it is the one that speaks, at EMBED the one that embeds.
+    ``$0.id`` in a path or body stands for the field ``id`` of the answer to the case's first request, ``$1.data.0.id``
+    for a field of a list in the second, ``$0.events.0.id`` for a field of an event.
     """
 
     path: str
@@ -140,6 +141,11 @@ class Case:
     def speaks(self) -> bool:
         """Whether it takes a model that speaks."""
         return any(ask.path == SPEAK for ask in self.asks)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it takes a model that embeds."""
+        return any(ask.path == EMBED for ask in self.asks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from scripts.contract.llama_server import running
 from scripts.contract.scoring import Result
-from scripts.contract.sending import Server
+from scripts.contract.sending import Others, Server
 from scripts.contract.typed import Published
+from tests.embedders import BERT, BERT_GGUF, embedding_models
 from tests.front_door import GGUF, MODELS, OPENVINO, WHISPER, RunningServer
 from tests.speaking import KOKORO, speech_models
 
@@ -23,6 +24,7 @@ ENGINES = {
     OPENVINO: ("Fluid Server, OpenVINO", "openvino-genai"),
     GGUF: ("Fluid Server, llama.cpp", "xllamacpp"),
 }
+EMBEDDERS = {OPENVINO: BERT, GGUF: BERT_GGUF}
 Run = Callable[[Server, str], Result]
 
 
@@ -31,6 +33,7 @@ def our_results(run: Run, published: Published | None, folder: Path | None = Non
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         place = folder or Path(made)
         models = speech_models(Path(made) / "models")
+        embedding_models(models)
         shutil.copytree(MODELS, models, dirs_exist_ok=True)
         ours = RunningServer.start(*FLAGS, folder=place, models=models)
         try:
@@ -46,7 +49,8 @@ def our_results(run: Run, published: Published | None, folder: Path | None = Non
 
 def _tried(run: Run, base_url: str, model: str, published: Published | None) -> Result:
     title, package = ENGINES[model]
-    server = Server(base_url, model=model, speech=WHISPER, voice=KOKORO, published=published)
+    others = Others(speech=WHISPER, voice=KOKORO, embedder=EMBEDDERS[model])
+    server = Server(base_url, model=model, others=others, published=published)
     try:
         return replace(run(server, title), version=f"{package} {version(package)}")
     finally:

@@ -51,8 +51,9 @@ uv run scripts/conformance.py --base-url http://127.0.0.1:8000/v1               
 
 `--only stop` tries a part. `--json FILE` keeps the verdicts, `--compare FILE …` shows kept ones beside these,
 `--markdown FILE` writes this page, and `--openapi FILE` also holds every answer against OpenAI's published schemas.
-Cases with sound need `--speech-model NAME`, those in which a text is said `--voice-model NAME`; without it they are
-left out. Ctrl-C ends a run with what there is. The exit code is 1 where something is broken.
+Cases with sound need `--speech-model NAME`, those in which a text is said `--voice-model NAME`, those with embeddings
+`--embedding-model NAME`; without it they are left out. Ctrl-C ends a run with what there is. The exit code is 1 where
+something is broken.
 
 Cases marked ° also take a model that follows the request: it must call the tool that helps, or reason when it is told
 to. To compare two servers, give them the same model.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from scripts.contract.case import SPEAK, Ask, Case, Outcome, Reply, Verdict
+from scripts.contract.case import EMBED, SPEAK, Ask, Case, Outcome, Reply, Verdict
 from scripts.contract.judging import BAD_REQUEST, SERVER_FAILED, judge
 from scripts.contract.typed import Published, kind_of
 
@@ -19,26 +20,33 @@ SOUNDS = ("audio/", "application/octet-stream")  # media types that begin so
 TEXTS = frozenset({"text", "srt", "vtt"})  # transcripts that are no JSON
 
 
-class Server:
-    """A server under test. ``base_url`` ends with /v1, as an OpenAI client is given it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """The models for cases with sound, for those in which a text is said, and for those with embeddings.
 
-    ``speech`` is its model for cases with sound, ``voice`` the one that speaks; without one they cannot be tried.
+    Without one its cases cannot be tried.
     """
+
+    speech: str | None = None
+    voice: str | None = None
+    embedder: str | None = None
+
+
+class Server:
+    """A server under test. ``base_url`` ends with /v1, as an OpenAI client is given it."""
 
     def __init__(
         self,
         base_url: str,
         *,
         model: str,
-        speech: str | None = None,
-        voice: str | None = None,
+        others: Others | None = None,
         key: str = "none",
         published: Published | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.model = model
-        self.speech = speech
-        self.voice = voice
+        self._others = others or Others()
         self._base_url = base_url.rstrip("/")
         self._published = published
         self._patience = patience
@@ -52,10 +60,14 @@ class Server:
 
     def takes(self, case: Case) -> bool:
         """Whether there is a model that it can be tried with."""
-        return (self.speech is not None or not case.spoken) and (self.voice is not None or not case.speaks)
+        there = self._others
+        wanted = ((case.spoken, there.speech), (case.speaks, there.voice), (case.embeds, there.embedder))
+        return all(model is not None for takes, model in wanted if takes)
 
     def _model_for(self, ask: Ask) -> str:
-        special = self.voice if ask.path == SPEAK else self.speech if ask.form is not None else None
+        there = self._others
+        by_path = {SPEAK: there.voice, EMBED: there.embedder}
+        special = by_path.get(ask.path, there.speech if ask.form is not None else None)
         return special or self.model
 
     def try_case(self, case: Case) -> Verdict:

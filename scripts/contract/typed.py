@@ -24,7 +24,8 @@ from openai.types.responses import InputTokenCountResponse, Response, ResponseIt
 from openai.types.shared.error_object import ErrorObject
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from scripts.contract.case import SPEAK, Ask, Reply
+from scripts.contract.case import EMBED, SPEAK, Ask, Reply
+from scripts.contract.checks_embeddings import numbers
 
 MOST_SHOWN = 200
 
@@ -90,6 +91,7 @@ KINDS = (
         event=types.Completion,
         event_schema="CreateCompletionResponse",
     ),
+    Kind(method="POST", path=EMBED, type=types.CreateEmbeddingResponse, schema="CreateEmbeddingResponse"),
     Kind(method="GET", path=r"/chat/completions", type=chat.ChatCompletion, schema="ChatCompletionList", listed=True),
     Kind(method="GET", path=ONE_CHAT, type=chat.ChatCompletion, schema="CreateChatCompletionResponse"),
     Kind(method="POST", path=ONE_CHAT, type=chat.ChatCompletion, schema="CreateChatCompletionResponse"),
@@ -188,9 +190,27 @@ def look_at(ask: Ask, reply: Reply, published: Published | None) -> Findings:
     if kind.type is chat.ChatCompletionStoreMessage:
         parts = [_as_assistant(message) for message in parts]
         whole = {**whole, "data": parts}
+    if kind.type is types.CreateEmbeddingResponse:
+        whole = _unpacked(whole)
+        parts = [whole]
     found = _parsed(kind.type, parts)
     problem = published.problem(whole, kind.schema) if published and kind.schema else ""
     return Findings(found.malformed, (*found.invalid, problem) if problem else found.invalid, found.extras)
+
+
+def _unpacked(answer: Any) -> Any:
+    """Embeddings in base64 as numbers: the official client unpacks them before it shows them."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
+        return answer
+    return {**answer, "data": [{**one, "embedding": _numbers(one.get("embedding"))} for one in data]}
+
+
+def _numbers(embedding: Any) -> Any:
+    try:
+        return numbers(embedding)
+    except ValueError:
+        return embedding
 
 
 def _as_assistant(message: Any) -> Any:

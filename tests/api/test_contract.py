@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from openai.types import completion_create_params
+from openai.types import completion_create_params, embedding_create_params
 from openai.types.audio import speech_create_params, transcription_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 
 from fluid_server.api.schemas.chat import ChatBody
 from fluid_server.api.schemas.completion import CompletionBody
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, Contract
+from fluid_server.api.schemas.embeddings import EmbeddingBody
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, EMBEDDING, SPEAKING, TRANSCRIPTION, Contract
 from fluid_server.api.schemas.speech import SpeechBody
 from fluid_server.api.schemas.transcription import TranscriptionForm
 from tests.front_door import AUDIO, ECHO, GGUF, OPENVINO, WHISPER
@@ -32,6 +33,7 @@ CONTRACTS = [
         id="transcription",
     ),
     pytest.param(SPEAKING, speech_create_params.SpeechCreateParams, "CreateSpeechRequest", id="speech"),
+    pytest.param(EMBEDDING, embedding_create_params.EmbeddingCreateParams, "CreateEmbeddingRequest", id="embedding"),
 ]
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -58,7 +60,13 @@ def test_no_published_field_is_forgotten(contract: Contract, package: type, sche
 
 @pytest.mark.parametrize(
     ("contract", "body"),
-    [(CHAT, ChatBody), (COMPLETION, CompletionBody), (TRANSCRIPTION, TranscriptionForm), (SPEAKING, SpeechBody)],
+    [
+        (CHAT, ChatBody),
+        (COMPLETION, CompletionBody),
+        (TRANSCRIPTION, TranscriptionForm),
+        (SPEAKING, SpeechBody),
+        (EMBEDDING, EmbeddingBody),
+    ],
 )
 def test_honoured_fields_are_those_that_are_read(contract: Contract, body: Any) -> None:
     assert contract.honoured == body.model_fields.keys()

@@ -160,6 +160,21 @@ def test_kind_follows_architecture_and_pooling(write_gguf: WriteGguf, metadata: 
     assert only_model(write_gguf("m/x.gguf", metadata)).kind is kind
 
 
+@pytest.mark.parametrize(("number", "pooling"), [(0, None), (1, "mean"), (2, "cls"), (3, "last"), (9, None)])
+def test_how_vectors_are_put_together_is_told(write_gguf: WriteGguf, number: int, pooling: str | None) -> None:
+    metadata = {"general.architecture": "bert", "bert.pooling_type": number}
+    assert only_model(write_gguf("m/x.gguf", metadata)).pooling == pooling
+
+
+def test_an_encoder_has_no_kv_cache(write_gguf: WriteGguf) -> None:
+    shape = {"block_count": 4, "attention.head_count": 8, "embedding_length": 512}
+    kept = {}
+    for architecture in ("bert", "llama"):
+        metadata = {"general.architecture": architecture, **{f"{architecture}.{name}": n for name, n in shape.items()}}
+        kept[architecture] = only_model(write_gguf(f"{architecture}/x.gguf", metadata)).kv_bytes_per_token
+    assert (kept["bert"], bool(kept["llama"])) == (None, True)
+
+
 def test_kv_bytes_count_keys_and_values_of_every_layer(write_gguf: WriteGguf) -> None:
     shape = {
         "llama.block_count": 4,

@@ -58,6 +58,7 @@ def test_sentence_transformers_says_it_in_several_ways(model: Path, config: dict
     ],
 )
 def test_a_way_that_no_runtime_has_is_a_problem(model: Path, config: dict[str, Any], shown: str) -> None:
+    write(model, "config.json", {"architectures": ["BertModel"]})
     write(model, "1_Pooling/config.json", config)
     spec = found(model)
     assert spec.kind is Kind.EMBEDDING

@@ -307,6 +307,12 @@ def test_whisper_for_qualcomm_brings_all_its_chipsets() -> None:
     assert places([*wanted, *waste]) == (Format.QNN, wanted)
 
 
+def test_an_embedding_model_brings_how_its_vectors_are_put_together() -> None:
+    wanted = ["1_Pooling/config.json", "config.json", "modules.json", "openvino_model.bin", "openvino_model.xml"]
+    waste = ["2_Normalize/config.json", "onnx/model.onnx", "1_Pooling/notes.md", "sentence_bert_config.json"]
+    assert places([*wanted, *waste]) == (Format.OPENVINO, set(wanted))
+
+
 @pytest.mark.parametrize(
     ("there", "help_"),
     [

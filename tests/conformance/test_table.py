@@ -7,16 +7,17 @@ from importlib.util import find_spec
 
 import pytest
 
-from fluid_server.api.schemas.fields import CHAT, COMPLETION, SPEAKING, TRANSCRIPTION, TRANSLATION, Contract
+from fluid_server.api.schemas.fields import CHAT, COMPLETION, EMBEDDING, SPEAKING, TRANSCRIPTION, TRANSLATION, Contract
 from fluid_server.api.schemas.responses_fields import RESPONSES
 from scripts.contract.case import Case, Outcome
 from scripts.contract.differences import DIFFERENCES, INCOMPLETE
 from scripts.contract.report import SHORT
 from scripts.contract.scoring import RIGHT
-from scripts.contract.sending import Server
+from scripts.contract.sending import Others, Server
 from scripts.contract.table import CASES
 from scripts.contract.typed import Published
 from tests.conformance.page import rows
+from tests.embedders import BERT, BERT_GGUF, embedding_models
 from tests.front_door import GGUF, OPENVINO, WHISPER, RunningServer
 from tests.published import OPENAPI
 from tests.speaking import KOKORO, speech_models
@@ -31,6 +32,7 @@ CONTRACTS = {
     "/audio/transcriptions": TRANSCRIPTION,
     "/audio/translations": TRANSLATION,
     "/audio/speech": SPEAKING,
+    "/embeddings": EMBEDDING,
 }
 # What our answers say besides OpenAI's fields: docs/reference/api.md has them.
 REASONING = {f"choices[].{part}.{name}" for part in ("message", "delta") for name in ("reasoning", "reasoning_content")}
@@ -49,7 +51,8 @@ def engines(server: RunningServer) -> Iterator[dict[str, Server]]:
     """The session's server with each of the demo models; answers are held against the schemas that are at hand."""
     published = Published(OPENAPI) if OPENAPI.is_file() else None
     servers = {
-        model: Server(server.base_url, model=model, speech=WHISPER, published=published) for model in (OPENVINO, GGUF)
+        model: Server(server.base_url, model=model, others=Others(speech=WHISPER), published=published)
+        for model in (OPENVINO, GGUF)
     }
     yield servers
     for one in servers.values():
@@ -62,9 +65,25 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("speech")
     running = RunningServer.start("--no-warm-up", folder=folder, models=speech_models(folder / "models"))
     published = Published(OPENAPI) if OPENAPI.is_file() else None
-    server = Server(running.base_url, model=KOKORO, voice=KOKORO, published=published)
+    server = Server(running.base_url, model=KOKORO, others=Others(voice=KOKORO), published=published)
     yield server
     server.close()
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def embedding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """A server with models that embed in both formats, which no demo model does."""
+    folder = tmp_path_factory.mktemp("embedding")
+    running = RunningServer.start("--no-warm-up", folder=folder, models=embedding_models(folder / "models"))
+    published = Published(OPENAPI) if OPENAPI.is_file() else None
+    servers = {
+        engine: Server(running.base_url, model=model, others=Others(embedder=model), published=published)
+        for engine, model in ((OPENVINO, BERT), (GGUF, BERT_GGUF))
+    }
+    yield servers
+    for one in servers.values():
+        one.close()
     running.stop()
 
 
@@ -79,6 +98,8 @@ def test_a_case_is_honoured_or_refused_by_name_and_alike_on_both_engines(
 ) -> None:
     if case.speaks:
         engines = {OPENVINO: request.getfixturevalue("speaking")}
+    if case.embeds:
+        engines = request.getfixturevalue("embedding")
     if case.spoken:  # the model for speech is the same beside both
         engines = {OPENVINO: engines[OPENVINO]}
     verdicts = {model: engine.try_case(case) for model, engine in engines.items()}

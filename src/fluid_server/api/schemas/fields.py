@@ -152,4 +152,5 @@ SPEAKING = Contract(
 
 EMBEDDING = Contract(
     honoured=frozenset({"model", "input", "encoding_format", "dimensions", "user", "keep_alive"}),
+    refused={"stream": Refusal("vectors come all at once", (False,))},
 )
