@@ -103,7 +103,7 @@ def _zeros(size: int) -> Floats:
 
 def _qwen(config: Mapping[str, Any]) -> tuple[dict[str, object], dict[str, Floats]]:
     width, head = config["hidden_size"], config["head_dim"]
-    keys = {
+    keys: dict[str, object] = {
         "attention.head_count_kv": config["num_key_value_heads"],
         "attention.key_length": head,
         "attention.value_length": head,
@@ -122,7 +122,7 @@ def _qwen(config: Mapping[str, Any]) -> tuple[dict[str, object], dict[str, Float
 
 def _bert(config: Mapping[str, Any]) -> tuple[dict[str, object], dict[str, Floats]]:
     width, forward = config["hidden_size"], config["intermediate_size"]
-    keys = {"attention.layer_norm_epsilon": 1e-12, "attention.causal": False, "pooling_type": 2}
+    keys: dict[str, object] = {"attention.layer_norm_epsilon": 1e-12, "attention.causal": False, "pooling_type": 2}
     further = {"token_embd_norm.weight": _ones(width), "token_embd_norm.bias": _zeros(width)}
     for layer in range(config["num_hidden_layers"]):
         for name in ("attn_output_norm", "layer_output_norm"):

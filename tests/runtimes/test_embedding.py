@@ -73,8 +73,9 @@ def runtime(request: pytest.FixtureRequest, specs: dict[str, ModelSpec]) -> Gene
 @pytest.fixture
 def context(request: pytest.FixtureRequest) -> int:
     """Of the model of ``runtime``. The prebuilt llama.cpp has no place for a cache's last token."""
-    which = request.node.callspec.params["runtime"]
-    return CONTEXT[RUNTIMES[which][1]] - (which == "prebuilt-qwen3")
+    which: str = request.node.callspec.params["runtime"]
+    tokens: int = CONTEXT[RUNTIMES[which][1]]
+    return tokens - (which == "prebuilt-qwen3")
 
 
 @pytest.fixture
