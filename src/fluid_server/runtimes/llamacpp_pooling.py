@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fluid_server.runtimes.embedding_batch import Limits, limits_for
-from fluid_server.runtimes.text_plan import context_limit, kv_tokens
+from fluid_server.runtimes.text_plan import kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 POOLINGS = {"mean": 1, "cls": 2, "last": 3}  # llama.cpp's numbers
@@ -34,16 +34,12 @@ def reading(spec: ModelSpec, options: RuntimeOptions) -> Reading:
     the whole text in one step. What does not say how it pools takes the mean, as sentence-transformers does.
     """
     limits, pooling = limits_for(options.device), POOLINGS[spec.pooling or "mean"]
+    # A batch is in the cache, and nothing beside it.
+    fitting, cells, note = kv_tokens(replace(options, parallel=1), spec, spec.kv_bytes_per_token)
     if spec.pooling == "last" and spec.kv_bytes_per_token is not None:
-        one_at_a_time = replace(options, parallel=1)  # a batch is in the cache, and nothing beside it
-        context, cells, note = kv_tokens(one_at_a_time, spec, spec.kv_bytes_per_token)
-        return Reading(context, max(cells, limits.tokens), limits.tokens, limits, pooling, note)
-    wished = context_limit(options, spec)
-    context = min(wished, MOST_AT_ONCE)
-    note = (
-        f"context shortened from {wished} to {context} tokens: a text is computed in one step"
-        if context < wished
-        else ""
-    )
+        return Reading(fitting, max(cells, limits.tokens), limits.tokens, limits, pooling, note)
+    context = min(fitting, MOST_AT_ONCE)
+    if context < fitting:
+        note = f"context shortened from {fitting} to {context} tokens: a text is computed in one step"
     rows = max(context, limits.tokens)
     return Reading(context, rows, rows, limits, pooling, note)
