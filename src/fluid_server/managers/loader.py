@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from fluid_server.config import ServerConfig
 from fluid_server.errors import FluidError, ModelFailed
+from fluid_server.managers.memory import committed
 from fluid_server.managers.selection import Candidate, select
 from fluid_server.managers.slot import Slot, State
 from fluid_server.managers.warm_up import first_request
@@ -72,6 +73,7 @@ class Loader:
             slot.move(State.LOADING)
             await handle.stop(0)
             raise ModelFailed(f"it failed on its first request: {error.message}") from error
+        slot.promised_bytes = committed(slot)
 
     async def _warm(self, handle: WorkerHandle, spec: ModelSpec) -> None:
         """One small request: compiles what is compiled late, and finds what only breaks at first use."""

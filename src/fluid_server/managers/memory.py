@@ -31,11 +31,16 @@ def amount(count: int) -> str:
 
 
 def claimed(slot: Slot) -> int:
-    """What a model takes, or will take once it has loaded."""
-    coming = slot.promised_bytes if slot.state in (State.LOADING, State.WARMING) else 0
-    return max(coming, memory_of(slot))
+    """What a model takes, or will take once it has loaded, or may take later of what it has reserved."""
+    return max(slot.promised_bytes, memory_of(slot))
+
+
+def committed(slot: Slot) -> int:
+    """What a model that has loaded takes with all that it has reserved; 0 where that is nothing."""
+    reserve = slot.info.reserve_bytes if slot.info else 0
+    return memory_of(slot) + reserve if reserve else 0
 
 
 def promised(slots: Iterable[Slot]) -> int:
-    """Bytes that models which are loading right now will still take."""
+    """Bytes that models which are loading right now will still take, and that loaded ones have reserved."""
     return sum(claimed(slot) - memory_of(slot) for slot in slots)

@@ -19,6 +19,7 @@ from fluid_server.managers.visitor import Visitor
 
 PATIENCE = 2.0  # seconds that a model waits for room before the requests of others that take it give way
 LOOK_AGAIN = 3.0
+WITH_SHELF = 1.25  # of a KV cache: llama.cpp's ended conversations may take a quarter of it beside it
 STUCK = 5.0  # seconds in which a worker that was told to go must have gone
 
 
@@ -93,7 +94,7 @@ class Room:
     def _promise(self, slot: Slot, kv_budget: int) -> int:
         """What the model will take: its KV cache has room for ``parallel`` contexts, or for what it may take."""
         one = estimate(slot.spec, self._config.context_length)
-        return one.base + one.weights + min(kv_budget, one.kv_cache * self._config.parallel)
+        return one.base + one.weights + min(kv_budget, round(one.kv_cache * self._config.parallel * WITH_SHELF))
 
     async def _drained(self) -> None:
         """Wait for those that are leaving; one that never does is counted as one that stays."""

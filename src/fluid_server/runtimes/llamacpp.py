@@ -54,6 +54,7 @@ class Driver(Protocol):
     parallel: int
     context_length: int
     notes: tuple[str, ...]
+    reserve_bytes: int  # of memory: taken only as conversations end
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         """Load the model. Errors: EngineFailed with the reason."""
@@ -100,6 +101,7 @@ class LlamaCppRuntime(TextRuntime):
             engine=self._driver.engine,
             context_length=self._driver.context_length,
             notes=self._driver.notes,
+            reserve_bytes=self._driver.reserve_bytes,
         )
 
     def encode(self, text: str, *, special: bool) -> list[int]:

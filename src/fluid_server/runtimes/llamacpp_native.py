@@ -13,17 +13,24 @@ from fluid_server.errors import ContextTooLong, EngineFailed, FluidError
 from fluid_server.runtimes.llamacpp_native_batch import Batch
 from fluid_server.runtimes.llamacpp_native_brake import Brake
 from fluid_server.runtimes.llamacpp_native_cells import Pool, longest
-from fluid_server.runtimes.llamacpp_native_context import ContextMemory, Sizes, load_model, make_context
+from fluid_server.runtimes.llamacpp_native_context import (
+    ContextMemory,
+    Sizes,
+    load_model,
+    make_context,
+    room_for_a_shelf,
+)
 from fluid_server.runtimes.llamacpp_native_grammar import Grammars
 from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.llamacpp_native_line import Line
 from fluid_server.runtimes.llamacpp_native_sampler import Sampler
+from fluid_server.runtimes.llamacpp_native_shelf import Shelf
 from fluid_server.runtimes.llamacpp_native_vocabulary import NativeVocabulary
 from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 CPU_BATCH, GPU_BATCH = 512, 2048  # rows of one step
-IDLE_SHARE = 4  # idle sequences keep at most this part of all cells: one in four
+IDLE_SHARE = 4  # idle sequences that cannot leave keep at most this part of all cells: one in four
 BESIDE = 128  # rows of prompts in one step while something generates: on a CPU it stands still for that long
 WORTH_A_WAIT = 32  # tokens of another's prompt: to wait until they are computed is quicker than to compute them too
 MOST_SEQUENCES = 256  # llama.cpp's own limit
@@ -43,18 +50,24 @@ class NativeDriver:
         self.notes = (note,) if note else ()
         c = self._library.c
         divisible = not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
+        on_cpu = options.device == "CPU"
+        self.reserve_bytes = 0
+        # of a window that slides llama.cpp saves only what lies in it, which cannot be cut short
+        if on_cpu and divisible and not c.llama_model_n_swa(self._model):
+            cells, self.reserve_bytes = room_for_a_shelf(options, spec.kv_bytes_per_token, self.context_length, cells)
+        shelf = Shelf(self.reserve_bytes, spec.kv_bytes_per_token or 0) if self.reserve_bytes else None
         # twice as many sequences as run at once: what has ended stays for its next turn
-        count = min(MOST_SEQUENCES, 2 * options.parallel if divisible else options.parallel)
-        self._batch = Batch(c, CPU_BATCH if options.device == "CPU" else GPU_BATCH)
+        count = min(MOST_SEQUENCES - 1, 2 * options.parallel if divisible else options.parallel)
+        self._batch = Batch(c, CPU_BATCH if on_cpu else GPU_BATCH)
         self._brake = Brake(c)
-        sizes = Sizes(cells, count, self._batch.size)
+        sizes = Sizes(cells, count + (shelf is not None), self._batch.size)
         self._context = make_context(self._library, self._model, spec, options, sizes)
         c.llama_set_abort_callback(self._context, self._brake.callback, self._brake.data)
-        memory = ContextMemory(self._library, self._context)
-        idle_room = cells // IDLE_SHARE if options.device == "CPU" else None
-        self._pool = Pool(memory, count, divisible=divisible, idle_room=idle_room)
+        memory = ContextMemory(self._library, self._context, spare=count)
+        idle_room = cells // IDLE_SHARE if on_cpu else None
+        self._pool = Pool(memory, count, divisible=divisible, idle_room=idle_room, shelf=shelf)
         self._divisible = divisible
-        self._beside = BESIDE if options.device == "CPU" else self._batch.size
+        self._beside = BESIDE if on_cpu else self._batch.size
         self._vocabulary = NativeVocabulary(self._library, self._model)
         self._grammars = Grammars(self._library, self._vocabulary)
         self._lines: dict[int, Line] = {}
@@ -88,6 +101,7 @@ class NativeDriver:
         rows = self._rows()
         if not rows:
             return []
+        self._pool.leave(len(self._batch))
         said = self._compute(rows)
         if said == FULL:
             return self._make_room(rows)
@@ -202,7 +216,7 @@ class NativeDriver:
     # --- when the cache is full --------------------------------------------------------------------------
 
     def _make_room(self, rows: Iterable[tuple[Line, int, int]]) -> list[Piece]:
-        """Forget what idles; else the line that came last starts over when another has ended."""
+        """Free what idles; else the line that came last starts over when another has ended."""
         if self._pool.evict():
             return []
         running = sorted((line for line, _, _ in rows), key=lambda line: line.sequence)

@@ -2,6 +2,9 @@
 
 All sequences share one pool of cells, and copying a beginning costs neither cells nor time. So a prompt takes what any
 sequence, idle or busy, has computed of it, and lies down where the least is lost.
+
+Every row of a step looks at all cells in use, to see that most of them are not its own. So what idles beside others
+leaves the cache for a shelf in ordinary memory, and is copied back when a prompt begins with it.
 """
 
 from __future__ import annotations
@@ -10,9 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fluid_server.runtimes.llamacpp_native_shelf import Saved, Shelf
 from fluid_server.runtimes.llamacpp_slots import common
 
 ALWAYS_KEPT = 2  # idle sequences: a conversation, and the short questions that a program asks beside it
+AT_REST = 256  # cells: so few may idle beside others. llama.cpp looks at cells by the 256
+ROWS_A_PART = 8  # of a step that let one part leave beside it: as long as some of them take, so a step is little longer
+WORTH_A_COPY = 32  # tokens: to compute fewer is as quick
 
 
 class Memory(Protocol):
@@ -23,6 +30,12 @@ class Memory(Protocol):
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Give the empty target the source's first ``length`` tokens."""
+
+    def save(self, sequence: int, start: int, end: int) -> Saved:
+        """What was computed of the tokens from ``start`` to ``end``, copied."""
+
+    def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
+        """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
 
 
 @dataclass(slots=True)
@@ -38,15 +51,18 @@ class Cells:
 class Pool:
     """All sequences of a context. ``divisible``: beginnings can be cut off and copied, which recurrent ones cannot.
 
-    ``idle_room``: how many tokens idle sequences may keep between them, where they are more than ALWAYS_KEPT. On a CPU
-    every row of a step looks at all cells in use to see that they are not its own: 19,000 idle ones make a stream of
-    a 67 M model 40 % slower.
+    ``shelf``: where idle sequences leave for; None where they cannot, or where it brings nothing.
+    ``idle_room``: how many tokens those that cannot leave may keep between them, where they are more than ALWAYS_KEPT.
     """
 
-    def __init__(self, memory: Memory, count: int, *, divisible: bool, idle_room: int | None = None) -> None:
+    def __init__(
+        self, memory: Memory, count: int, *, divisible: bool, idle_room: int | None = None, shelf: Shelf | None = None
+    ) -> None:
         self._memory = memory
         self._divisible = divisible
         self._idle_room = idle_room
+        self._shelf = shelf
+        self._at_rest = True  # nothing has to leave
         self._cells = [Cells(number) for number in range(count)]
         self._turn = 0
 
@@ -57,10 +73,13 @@ class Pool:
         """
         source, shared = self._best(prompt)
         target = self._place(source, shared)
+        if target is not source:
+            self._shelve(target)
         self.borrow(target, source, shared)
         self._turn += 1
         target.used, target.busy = self._turn, True
         self._tidy()
+        self._fetch(target, prompt)
         return target
 
     def borrow(self, target: Cells, source: Cells | None, length: int) -> None:
@@ -76,6 +95,13 @@ class Pool:
     def release(self, cells: Cells) -> None:
         """Nothing runs there any more; what was computed stays."""
         cells.busy = False
+        self._at_rest = False
+
+    def leave(self, rows: int) -> None:
+        """Beside a step of so many rows: let idle sequences leave, part by part, the one used longest ago first."""
+        for _ in range(max(1, rows // ROWS_A_PART)):
+            if self._at_rest or not self._let_leave():
+                return
 
     def keep(self, cells: Cells) -> bool:
         """Forget what was computed beyond the sequence's tokens; False where all of it has to be forgotten."""
@@ -87,8 +113,9 @@ class Pool:
         cells.tokens = []
 
     def evict(self) -> bool:
-        """Forget the idle sequence that was used longest ago; False where there is none."""
+        """Free the cells of the idle sequence that was used longest ago; False where there is none."""
         if idle := self._idle():
+            self._shelve(idle[0])
             self.empty(idle[0])
         return bool(idle)
 
@@ -96,10 +123,50 @@ class Pool:
         """Those that keep something for nobody yet, the one used longest ago first."""
         return sorted((one for one in self._cells if not one.busy and one.tokens), key=lambda one: one.used)
 
+    def _leaves(self, cells: Cells) -> bool:
+        return self._shelf is not None and self._shelf.fits(len(cells.tokens))
+
+    def _let_leave(self) -> bool:
+        """One part of one sequence, and its cells with the last; False where there is nothing to do."""
+        idle = self._idle()
+        leaving = next((one for one in idle if self._leaves(one)), None)
+        if leaving is None or sum(len(one.tokens) for one in idle) <= AT_REST:
+            self._at_rest = True
+            return False
+        if not self._save_next(leaving):
+            self.empty(leaving)
+        return True
+
+    def _save_next(self, cells: Cells) -> bool:
+        """Copy one part of an idle sequence; False where no more is to be copied."""
+        if self._shelf is None or len(cells.tokens) < WORTH_A_COPY or (gap := self._shelf.gap(cells.tokens)) is None:
+            return False
+        kept = self._shelf.put(gap, cells.tokens, self._memory.save(cells.number, gap.start, gap.end))
+        return kept and gap.end < len(cells.tokens)
+
+    def _shelve(self, cells: Cells) -> None:
+        """Copy all of an idle sequence that may leave."""
+        while cells.tokens and self._leaves(cells) and self._save_next(cells):
+            pass
+
+    def _fetch(self, cells: Cells, prompt: list[int]) -> None:
+        """Copy back what the shelf has of a prompt beyond what its sequence has already."""
+        found = self._shelf.find(prompt) if self._shelf is not None else []
+        if not found or found[-1].end - len(cells.tokens) < WORTH_A_COPY:
+            return
+        for part, _, end in found:
+            start = len(cells.tokens)
+            if end > start:
+                while not self._memory.restore(cells.number, part.saved, start, end):
+                    if not self.evict():
+                        return
+                cells.tokens = prompt[:end]
+
     def _tidy(self) -> None:
+        """Forget of what cannot leave."""
         if self._idle_room is None:
             return
-        idle = self._idle()
+        idle = [one for one in self._idle() if not self._leaves(one)]
         kept = sum(len(one.tokens) for one in idle)
         for one in idle[:-ALWAYS_KEPT]:
             if kept <= self._idle_room:

@@ -6,12 +6,16 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fluid_server.errors import EngineFailed
 from fluid_server.runtimes.base import spare_threads
 from fluid_server.runtimes.llamacpp_native_library import Library
+from fluid_server.runtimes.llamacpp_native_shelf import Saved
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 ALL_LAYERS = 999
+SHELF_SHARE = 4  # what has left the cache may take this part of it: one in four
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,28 @@ class Sizes:
     pooling: int | None = None
 
 
-class ContextMemory:
-    """The memory of one context."""
+def room_for_a_shelf(options: RuntimeOptions, token_bytes: int | None, context: int, cells: int) -> tuple[int, int]:
+    """How many of the cache's cells are left beside a shelf, and the bytes that the shelf may take.
 
-    def __init__(self, library: Library, context: Any) -> None:
+    Both together keep to the budget, and no context is shortened for a shelf. 0 bytes where there is no room for one.
+    """
+    if token_bytes is None:
+        return cells, 0
+    if options.kv_budget_bytes is not None:
+        both = options.kv_budget_bytes // token_bytes
+        cells = max(context, min(cells, both * SHELF_SHARE // (SHELF_SHARE + 1)))
+        return cells, min(cells // SHELF_SHARE, max(0, both - cells)) * token_bytes
+    return cells, cells // SHELF_SHARE * token_bytes
+
+
+class ContextMemory:
+    """The memory of one context. Its last sequence, ``spare``, is for copies from one place to another."""
+
+    def __init__(self, library: Library, context: Any, spare: int) -> None:
         self._library = library
+        self._context = context
         self._memory = library.c.llama_get_memory(context)
+        self._spare = spare
 
     def cut(self, sequence: int, length: int) -> bool:
         """Keep the first ``length`` tokens; False where this kind of memory cannot."""
@@ -41,6 +61,30 @@ class ContextMemory:
     def copy(self, source: int, target: int, length: int) -> None:
         """Give the empty target the source's first ``length`` tokens."""
         self._library.seq_cp(self._memory, source, target, 0, length)
+
+    def save(self, sequence: int, start: int, end: int) -> Saved:
+        """What was computed of the tokens from ``start`` to ``end``, copied. Errors: EngineFailed."""
+        c = self._library.c
+        self._library.seq_cp(self._memory, sequence, self._spare, start, end)
+        saved = np.empty(c.llama_state_seq_get_size(self._context, self._spare), np.uint8)
+        written = c.llama_state_seq_get_data(self._context, _bytes(saved), saved.nbytes, self._spare)
+        self.cut(self._spare, 0)
+        if written != saved.nbytes:
+            raise EngineFailed("llama.cpp could not copy a conversation out of its KV cache.")
+        return saved
+
+    def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
+        """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
+        c = self._library.c
+        read = c.llama_state_seq_set_data(self._context, _bytes(saved), saved.nbytes, self._spare)
+        if read == saved.nbytes:
+            self._library.seq_cp(self._memory, self._spare, sequence, start, end)
+        self.cut(self._spare, 0)
+        return bool(read == saved.nbytes)
+
+
+def _bytes(saved: Saved) -> Any:
+    return ctypes.cast(saved.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
 
 def load_model(library: Library, spec: ModelSpec, options: RuntimeOptions) -> Any:

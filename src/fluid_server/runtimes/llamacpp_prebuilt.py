@@ -53,6 +53,8 @@ class _Line:
 class PrebuiltDriver:
     """One model in llama.cpp's server core, with ``parallel`` slots over one unified KV cache."""
 
+    reserve_bytes = 0  # its own cache of ended conversations is switched off
+
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         xllamacpp: Any = import_module("xllamacpp")
         self.engine = f"llama.cpp (xllamacpp {version('xllamacpp')})"

@@ -141,7 +141,10 @@ class RuntimeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What a loaded model turned out to be. ``parallel`` is how many requests it answers at once."""
+    """What a loaded model turned out to be. ``parallel`` is how many requests it answers at once.
+
+    ``reserve_bytes``: memory that it has not taken when it is ready, and may take later.
+    """
 
     runtime: str
     device: str
@@ -149,3 +152,4 @@ class ModelInfo:
     engine: str = ""
     context_length: int | None = None
     notes: tuple[str, ...] = ()
+    reserve_bytes: int = 0
