@@ -55,6 +55,10 @@ def alone(spec: ModelSpec, prompt: list[int]) -> str:
     return text
 
 
+def test_nothing_leaves_a_memory_that_cannot_be_cut_up(driver: NativeDriver) -> None:
+    assert driver.reserve_bytes == 0
+
+
 def test_several_at_once_say_what_each_says_alone(spec: ModelSpec, driver: NativeDriver) -> None:
     prompts = {number: [*HISTORY[: 40 + 50 * number], 300 + number] for number in range(3)}
     found = heard(driver, prompts)

@@ -18,8 +18,11 @@ from fluid_server.runtimes.llamacpp_slots import common
 
 ALWAYS_KEPT = 2  # idle sequences: a conversation, and the short questions that a program asks beside it
 AT_REST = 256  # cells: so few may idle beside others. llama.cpp looks at cells by the 256
-ROWS_A_PART = 8  # of a step that let one part leave beside it: as long as some of them take, so a step is little longer
+ROWS_A_PART = 4  # of a step that let one part leave beside it: some of them take as long, so a step is little longer
 WORTH_A_COPY = 32  # tokens: to compute fewer is as quick
+WORTH_A_MOVE = 1024  # idle cells, below those of a sequence that runs
+MOVABLE = 512  # tokens of a sequence that moves: it does so beside one step
+SHARED = 64  # tokens that two sequences may have in the same cells, and have twice when one has moved
 
 
 class Memory(Protocol):
@@ -37,15 +40,24 @@ class Memory(Protocol):
     def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
         """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
 
+    def move(self, sequence: int, length: int) -> None:
+        """Put all tokens of a sequence into the first cells that are free; where there are too few they stay."""
+
 
 @dataclass(slots=True)
 class Cells:
-    """One sequence: its tokens whose keys and values are in the cache."""
+    """One sequence: its tokens whose keys and values are in the cache.
+
+    ``high``: they lie above many that idled when it began. A step looks at all cells up to the last one in use.
+    ``shared``: so many of its tokens may lie in the same cells as another's.
+    """
 
     number: int
     tokens: list[int] = field(default_factory=list)
     busy: bool = False
     used: int = 0
+    high: bool = False
+    shared: int = 0
 
 
 class Pool:
@@ -78,6 +90,7 @@ class Pool:
         self.borrow(target, source, shared)
         self._turn += 1
         target.used, target.busy = self._turn, True
+        target.high = sum(len(one.tokens) for one in self._idle()) >= WORTH_A_MOVE
         self._tidy()
         self._fetch(target, prompt)
         return target
@@ -91,6 +104,7 @@ class Pool:
         if source is not None and source is not target and length:
             self._memory.copy(source.number, target.number, length)
             target.tokens = source.tokens[:length]
+            target.shared, source.shared = length, max(length, source.shared)
 
     def release(self, cells: Cells) -> None:
         """Nothing runs there any more; what was computed stays."""
@@ -98,10 +112,14 @@ class Pool:
         self._at_rest = False
 
     def leave(self, rows: int) -> None:
-        """Beside a step of so many rows: let idle sequences leave, part by part, the one used longest ago first."""
+        """Beside a step of so many rows: let idle sequences leave, part by part, the one used longest ago first.
+
+        When they have left, those that began above them move down.
+        """
         for _ in range(max(1, rows // ROWS_A_PART)):
-            if self._at_rest or not self._let_leave():
+            if self._at_rest:
                 return
+            self._at_rest = not (self._let_leave() or self._move_down())
 
     def keep(self, cells: Cells) -> bool:
         """Forget what was computed beyond the sequence's tokens; False where all of it has to be forgotten."""
@@ -110,7 +128,7 @@ class Pool:
     def empty(self, cells: Cells) -> None:
         """Forget all of it."""
         self._memory.cut(cells.number, 0)
-        cells.tokens = []
+        cells.tokens, cells.shared = [], 0
 
     def evict(self) -> bool:
         """Free the cells of the idle sequence that was used longest ago; False where there is none."""
@@ -131,11 +149,20 @@ class Pool:
         idle = self._idle()
         leaving = next((one for one in idle if self._leaves(one)), None)
         if leaving is None or sum(len(one.tokens) for one in idle) <= AT_REST:
-            self._at_rest = True
             return False
         if not self._save_next(leaving):
             self.empty(leaving)
         return True
+
+    def _move_down(self) -> bool:
+        """One sequence; False where there is nothing to do."""
+        for cells in self._cells:
+            if cells.busy and cells.high and cells.tokens:
+                cells.high = False
+                if self._shelf is not None and len(cells.tokens) <= MOVABLE and cells.shared <= SHARED:
+                    self._memory.move(cells.number, len(cells.tokens))
+                    return True
+        return False
 
     def _save_next(self, cells: Cells) -> bool:
         """Copy one part of an idle sequence; False where no more is to be copied."""

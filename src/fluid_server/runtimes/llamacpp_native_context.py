@@ -53,6 +53,7 @@ class ContextMemory:
         self._context = context
         self._memory = library.c.llama_get_memory(context)
         self._spare = spare
+        self._sizes: dict[int, int] = {}  # bytes of so many tokens: to ask for them takes as long as the copy
 
     def cut(self, sequence: int, length: int) -> bool:
         """Keep the first ``length`` tokens; False where this kind of memory cannot."""
@@ -66,7 +67,9 @@ class ContextMemory:
         """What was computed of the tokens from ``start`` to ``end``, copied. Errors: EngineFailed."""
         c = self._library.c
         self._library.seq_cp(self._memory, sequence, self._spare, start, end)
-        saved = np.empty(c.llama_state_seq_get_size(self._context, self._spare), np.uint8)
+        if end - start not in self._sizes:
+            self._sizes[end - start] = c.llama_state_seq_get_size(self._context, self._spare)
+        saved = np.empty(self._sizes[end - start], np.uint8)
         written = c.llama_state_seq_get_data(self._context, _bytes(saved), saved.nbytes, self._spare)
         self.cut(self._spare, 0)
         if written != saved.nbytes:
@@ -75,12 +78,22 @@ class ContextMemory:
 
     def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
         """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
-        c = self._library.c
-        read = c.llama_state_seq_set_data(self._context, _bytes(saved), saved.nbytes, self._spare)
-        if read == saved.nbytes:
+        if read := self._read(saved):
             self._library.seq_cp(self._memory, self._spare, sequence, start, end)
         self.cut(self._spare, 0)
-        return bool(read == saved.nbytes)
+        return read
+
+    def move(self, sequence: int, length: int) -> None:
+        """Put all tokens of a sequence into the first cells that are free; where there are too few they stay."""
+        if self._read(self.save(sequence, 0, length)):
+            self.cut(sequence, 0)
+            self.copy(self._spare, sequence, length)
+        self.cut(self._spare, 0)
+
+    def _read(self, saved: Saved) -> bool:
+        """Into the spare sequence."""
+        c = self._library.c
+        return bool(saved.nbytes == c.llama_state_seq_set_data(self._context, _bytes(saved), saved.nbytes, self._spare))
 
 
 def _bytes(saved: Saved) -> Any:
