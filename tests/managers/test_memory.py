@@ -10,7 +10,7 @@ import pytest
 
 from fluid_server.managers.memory import claimed, committed, memory_of, promised
 from fluid_server.managers.slot import Slot
-from fluid_server.types import Format, ModelInfo
+from fluid_server.types import ModelInfo
 from fluid_server.workers.handle import WorkerHandle
 from tests.managers.test_eviction import model
 
@@ -28,7 +28,7 @@ class Here:
 def ready(reserve: int) -> Slot:
     """A model that has loaded."""
     info = ModelInfo(runtime="llamacpp", device="CPU", parallel=1, reserve_bytes=reserve)
-    slot = Slot(model(1), handle=cast(WorkerHandle, Here(info)))
+    slot = Slot(model(1), handle=cast("WorkerHandle", Here(info)))
     slot.promised_bytes = committed(slot)
     return slot
 
