@@ -189,6 +189,13 @@ def test_little_that_idles_stays_where_it_is() -> None:
     assert (memory.saved, len(old.tokens)) == (0, AT_REST)
 
 
+def test_where_too_much_idles_all_of_it_leaves() -> None:
+    pool = shelved(Recorded())
+    idle = [filled(pool, talk(number, AT_REST - 1)) for number in (1, 2)]
+    pool.leave(1000)
+    assert [one.tokens for one in idle] == [[], []]
+
+
 def test_a_conversation_that_goes_on_while_it_leaves_has_lost_nothing() -> None:
     memory = Recorded()
     pool = shelved(memory)

@@ -17,7 +17,7 @@ from fluid_server.runtimes.llamacpp_native_shelf import Saved, Shelf
 from fluid_server.runtimes.llamacpp_slots import common
 
 ALWAYS_KEPT = 2  # idle sequences: a conversation, and the short questions that a program asks beside it
-AT_REST = 256  # cells: so few may idle beside others. llama.cpp looks at cells by the 256
+AT_REST = 256  # cells: so few may idle beside others; with one more all leave. llama.cpp looks at cells by the 256
 ROWS_A_PART = 4  # of a step that let one part leave beside it: some of them take as long, so a step is little longer
 WORTH_A_COPY = 32  # tokens: to compute fewer is as quick
 WORTH_A_MOVE = 1024  # idle cells, below those of a sequence that runs
@@ -75,6 +75,7 @@ class Pool:
         self._idle_room = idle_room
         self._shelf = shelf
         self._at_rest = True  # nothing has to leave
+        self._clearing = False  # all that idles has to: the last one may lie in the last of all cells
         self._cells = [Cells(number) for number in range(count)]
         self._turn = 0
 
@@ -148,7 +149,8 @@ class Pool:
         """One part of one sequence, and its cells with the last; False where there is nothing to do."""
         idle = self._idle()
         leaving = next((one for one in idle if self._leaves(one)), None)
-        if leaving is None or sum(len(one.tokens) for one in idle) <= AT_REST:
+        self._clearing = leaving is not None and (self._clearing or sum(len(one.tokens) for one in idle) > AT_REST)
+        if leaving is None or not self._clearing:
             return False
         if not self._save_next(leaving):
             self.empty(leaving)
