@@ -161,6 +161,10 @@ def test_all_bad_values_are_named() -> None:
     assert "--max-queue" in message
 
 
+def test_nothing_is_said_of_defaults_that_depend_on_a_bad_value() -> None:
+    assert "--model-path" not in refusal({"port": 80_000}).message
+
+
 def test_a_bad_value_in_the_environment_or_file(monkeypatch: pytest.MonkeyPatch) -> None:
     written("port = 'x'\n")
     assert refusal().param == "port"

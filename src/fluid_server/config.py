@@ -275,6 +275,8 @@ def _setting(error: ValidationError) -> str:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
+        if problem["type"] == "default_factory_not_called":  # a default that depends on what is wrong already
+            continue
         name = str(problem["loc"][0])
         flag, variable = "--" + name.replace("_", "-"), ENV_PREFIX + name.upper()
         given = "" if name in SECRETS else f" (got {problem['input']!r})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from fastapi import Request
@@ -87,6 +88,7 @@ class Door:
         self.left = asyncio.Event()
         self.written = asyncio.Event()
         self.complete = False
+        self.scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}
         self._reads = reads
 
     async def receive(self) -> Message:
@@ -104,10 +106,15 @@ class Door:
 
     async def answer(self, frames: AsyncGenerator[bytes, None], *, heartbeat: float = 60.0) -> asyncio.Task[None]:
         """The stream, on its way."""
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-        request = Request(scope, self.receive)
+        request = Request(self.scope, self.receive)
         response = await sse.respond(request, frames, heartbeat=heartbeat, activity=lambda: "generating")
-        return asyncio.create_task(response(scope, self.receive, self.send))
+        return asyncio.create_task(response(self.scope, self.receive, self.send))
+
+    @property
+    def failure(self) -> str | None:
+        """What the log's line about the request names."""
+        failure: str | None = self.scope.get("state", {}).get("failure")
+        return failure
 
 
 def test_a_client_that_leaves_frees_what_it_held() -> None:
@@ -119,6 +126,29 @@ def test_a_client_that_leaves_frees_what_it_held() -> None:
         await answering
         assert held.closed
         assert not door.complete
+        assert door.failure == "client_gone"
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("failure", "named"),
+    [(None, None), (InvalidRequest("No.", param="stop"), "invalid_value"), (ZeroDivisionError(), "internal_error")],
+    ids=["done", "failed", "defect"],
+)
+def test_the_log_names_what_a_stream_failed_of_though_its_status_was_sent_before(
+    failure: Exception | None, named: str | None
+) -> None:
+    async def frames() -> AsyncGenerator[bytes, None]:
+        yield b"data: {}\n\n"
+        if failure:
+            raise failure
+
+    async def work() -> None:
+        door = Door()
+        await (await door.answer(frames()))
+        assert door.complete
+        assert door.failure == named
 
     asyncio.run(work())
 

@@ -123,6 +123,7 @@ def test_a_file_without_content_is_one(tmp_path: Path) -> None:
     [
         ([sound(), sound()], "file", "more than once"),
         ([part('name="audio"; filename="a.wav"', SOUND)], "audio", "as 'file'"),
+        ([part('name="file"', SOUND)], "file", "with a file name"),
         ([part('name="model"; filename="m"', b"m"), sound()], "model", "plain fields"),
         ([part('filename="a.wav"', SOUND)], None, "no name"),
         ([part('name=""', b"x")], None, "no name"),

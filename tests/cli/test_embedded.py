@@ -254,6 +254,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, flag: str) -> None:
     assert code == ExitCode.FOLDER_UNUSABLE
     assert flag in said
     assert "file" in said
+    assert "the right" not in said  # what stands in the way is no matter of rights
 
 
 @pytest.mark.parametrize("flags", [["--ready-json"], ["--exit-with-stdin"], ["--parent-pid", "1"]], ids=" ".join)

@@ -88,6 +88,21 @@ def test_an_example_says_why_the_server_did_not_start(tmp_path: Path) -> None:
     assert "its folder cannot be written" in done.stderr
 
 
+@BOTH
+def test_an_example_passes_on_what_the_server_answers(program: list[str], model: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*program, model, *command("serve", "--no-warm-up")],  # whose data folder is without models
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert f"There is no model '{model}'" in done.stderr
+
+
 def test_the_guide_names_every_example() -> None:
     text = GUIDE.read_text(encoding="utf-8")
     files = [file for file in EXAMPLES.rglob("*") if file.is_file()]

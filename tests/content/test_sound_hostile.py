@@ -14,7 +14,7 @@ from av.audio import AudioStream
 from av.packet import Packet
 
 from fluid_server.content import sound
-from fluid_server.content.signatures import looks_like
+from fluid_server.content.signatures import lacks_index, looks_like
 from fluid_server.errors import TooLarge, UnreadableAudio
 
 from .tones import Samples, encoded, sine, wav
@@ -164,6 +164,32 @@ def test_long_sound_takes_no_more_memory_than_short() -> None:
         sizes = [(len(block), psutil.Process().memory_info().rss) for block in blocks]
     assert sum(length for length, _ in sizes) == pytest.approx(600 * 16_000, rel=1e-3)  # 38 MB
     assert sizes[-1][1] - sizes[10][1] < 8 * MEGABYTE
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_m4a_that_was_cut_off_is_told_so(share: float) -> None:
+    assert "breaks off before the end of its index" in refusal(M4A[: round(len(M4A) * share)])
+
+
+LONG = struct.pack(">I4sQ", 1, b"mdat", 16)  # a box whose length is of 64 bits
+ENDLESS = struct.pack(">I4s", 0, b"mdat")
+
+
+@pytest.mark.parametrize(
+    ("data", "lacks"),
+    [
+        (M4A, False),
+        (M4A[:-1], True),
+        (M4A[: box(b"moov", -4)], True),
+        (LONG + M4A, False),
+        (LONG[:12], True),
+        (ENDLESS + M4A, True),
+        (b"", True),
+    ],
+    ids=["whole", "cut in the index", "cut before it", "a long box", "cut in a length", "an endless box", "empty"],
+)
+def test_an_mp4_s_index_is_looked_for_in_its_boxes(data: bytes, lacks: bool) -> None:
+    assert lacks_index(io.BytesIO(data)) is lacks
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -94,7 +94,17 @@ async def respond(
         gone.cancel()
         if not begun:  # whatever ended this, the request in the worker must not go on
             await _abandon(first, frames)
-    return _Stream(first, frames, heartbeat, activity, ending or Ending())
+    return _Stream(first, frames, heartbeat, activity, _noted(ending or Ending(), request))
+
+
+def _noted(ending: Ending, request: Request) -> Ending:
+    """The same, but the line of the log about this request names the failure: its status was sent long before."""
+
+    async def failed(error: FluidError) -> bytes:
+        request.state.failure = error.code
+        return await ending.failed(error)
+
+    return replace(ending, failed=failed)
 
 
 class _Stream(StreamingResponse):
@@ -125,11 +135,14 @@ class _Stream(StreamingResponse):
         """Send all of it, unless the client leaves or stops reading before."""
         work = (self._write(send), self._beat(send), self._unread(), left(receive))
         tasks = [asyncio.ensure_future(one) for one in work]
+        written, *_, gone = tasks
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await end(tasks)
             await _abandon(self._first, self._frames)
+        if gone in done and written not in done:
+            Request(scope).state.failure = ClientGone.code
         for task in done:
             task.result()
 

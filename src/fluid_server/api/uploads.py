@@ -190,6 +190,13 @@ class _Parts:
         self._in_file = b"filename" in options
         if self._in_file:
             self._start_file(options[b"filename"].decode("utf-8", "replace"))
+        elif self._name == FILE:
+            raise InvalidRequest(
+                f"'{FILE}' came as a plain field and not as a file. Send it with a file name, with curl as "
+                f"-F {FILE}=@NAME.",
+                param=FILE,
+                code="missing_required_parameter",
+            )
         elif len(self.fields) >= MAX_FIELDS:
             raise InvalidRequest(
                 f"The form has more than {MAX_FIELDS} fields.", param=self._name[:SHOWN], code="invalid_body"

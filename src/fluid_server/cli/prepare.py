@@ -99,4 +99,5 @@ def why_not(error: OSError, what: str, instead: str) -> CannotStart:
     if error.errno in FULL:
         return DiskFull(f"The disk of the {what} is full. Free some room. Or: {instead}")
     reason = (error.strerror or "it cannot be found").lower()
-    return FolderUnusable(f"The {what} cannot be written ({reason}). Give this user the right to. Or: {instead}")
+    rights = "Give this user the right to. Or: " if isinstance(error, PermissionError) else ""
+    return FolderUnusable(f"The {what} cannot be written ({reason}). {rights}{instead}")

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from av.audio import AudioFrame, AudioStream
 from av.container import InputContainer
 
-from fluid_server.content.signatures import LONGEST, looks_like
+from fluid_server.content.signatures import LONGEST, MP4, lacks_index, looks_like
 from fluid_server.errors import TooLarge, UnreadableAudio
 
 Samples = npt.NDArray[np.float32]
@@ -130,10 +130,13 @@ def _unknown_kind(file: BinaryIO) -> str:
     """Why a file cannot be opened, if it cannot."""
     place = file.tell()
     start = file.read(LONGEST)
+    seen = looks_like(start)
+    cut_off = seen == MP4 and lacks_index(file)
     file.seek(place)
     if not start:
         return "it is empty, without a single byte"
-    seen = looks_like(start)
+    if cut_off:
+        return f"it begins like {seen}, and breaks off before the end of its index, without which no sound is found"
     return (
         f"it begins like {seen}, and no sound is found in it" if seen else "it is of no kind that is known or accepted"
     )

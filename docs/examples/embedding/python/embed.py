@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 EXIT_CODES = {10: "the port is taken", 11: "its folder cannot be written", 12: "the disk is full"}
@@ -48,8 +49,11 @@ class LocalServer:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
         )
-        with urlopen(request) as response:
-            answer: dict[str, Any] = json.load(response)
+        try:
+            with urlopen(request) as response:
+                answer: dict[str, Any] = json.load(response)
+        except HTTPError as error:
+            raise RuntimeError(json.load(error)["error"]["message"]) from error
         return str(answer["choices"][0]["message"]["content"])
 
     def stop(self) -> int:
