@@ -207,7 +207,7 @@ def test_workers_end_when_their_server_was_killed(own: RunningServer) -> None:
 
 
 def test_a_signal_right_after_the_start_ends_it_too() -> None:
-    running = RunningServer.start("--echo")  # warm-up is under way
+    running = RunningServer.begin("--echo")  # its app is on its way, or its warm-up
     family = psutil.Process(running.process.pid).children(recursive=True)
     assert running.stop() == 0
     assert not psutil.wait_procs(family, PATIENCE)[1]
