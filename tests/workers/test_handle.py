@@ -231,7 +231,7 @@ def test_who_is_cancelled_while_the_process_starts_leaves_none_behind() -> None:
         await asyncio.sleep(0)
         starting.cancel()
         assert isinstance((await asyncio.gather(starting, return_exceptions=True))[0], asyncio.CancelledError)
-        assert {child.pid for child in psutil.Process().children()} == before
+        assert {child.pid for child in psutil.Process().children()} <= before
 
     run(work())
 
