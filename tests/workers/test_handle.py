@@ -167,7 +167,7 @@ def test_stopping_while_it_generates_ends_in_good_order() -> None:
     run(work())
 
 
-def test_end_all_tells_every_open_request() -> None:
+def test_end_all_tells_every_open_request_and_those_that_come_late() -> None:
     async def work() -> None:
         async with worker() as handle:
             tickets = [handle.submit(ENDLESS) for _ in range(3)]
@@ -176,6 +176,8 @@ def test_end_all_tells_every_open_request() -> None:
             for ticket in tickets:
                 with pytest.raises(ShuttingDown):
                     _ = [events async for events in ticket.batches()]
+            with pytest.raises(ShuttingDown):
+                handle.submit(hello())
             await handle.idle()
             assert handle.counters.running == 0
 
