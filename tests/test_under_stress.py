@@ -101,7 +101,7 @@ def test_a_language_model_and_a_whisper_work_side_by_side(server: RunningServer,
 
 @pytest.mark.parametrize("model", ENGINES)
 def test_leaving_a_stream_frees_its_place(server: RunningServer, model: str) -> None:
-    with streaming(server, endless(model, n=2)):
+    with streaming(server, endless(model, n=8)):
         cancelled = counter(server, model, "cancelled")
         assert counter(server, model, "running") == 1
     until(lambda: counter(server, model, "running") == 0)
@@ -112,7 +112,7 @@ def test_leaving_a_stream_frees_its_place(server: RunningServer, model: str) -> 
 @pytest.mark.parametrize("model", ENGINES)
 def test_leaving_an_answer_that_is_not_streamed_frees_its_place(server: RunningServer, model: str) -> None:
     # echo ends where it is told; the engines at the end of their context, which is long before 100,000 tokens
-    body = endless(model, max_tokens=100_000, n=4)
+    body = endless(model, max_tokens=100_000, n=8)
     before = counter(server, model, "cancelled")
     with httpx.Client(base_url=server.address or "", timeout=PATIENCE) as http:
         waiting = threading.Thread(target=_ignore_the_cut, args=(http, body))
@@ -170,7 +170,7 @@ def test_a_killed_worker_fails_an_answer_that_is_not_streamed_with_a_status(own:
 
 @pytest.mark.parametrize(("model", "sign"), ENDS)
 def test_a_signal_in_the_middle_of_a_generation_ends_cleanly(own: RunningServer, model: str, sign: int) -> None:
-    with streaming(own, endless(model, n=4)) as lines:
+    with streaming(own, endless(model, n=8)) as lines:
         family = psutil.Process(own.process.pid).children(recursive=True)
         assert family
         own.process.send_signal(sign)
