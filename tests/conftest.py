@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
 
@@ -18,6 +19,11 @@ from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 ABSENT: dict[str, Any] = {"openvino_telemetry": None}
 sys.modules.update(ABSENT)
+
+# The same examples in every run, however long a busy machine takes for one. New ones: --hypothesis-profile search
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

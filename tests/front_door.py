@@ -73,7 +73,16 @@ class RunningServer:
     def start(
         cls, *flags: str, env: Mapping[str, str] | None = None, folder: Path | None = None, models: Path = MODELS
     ) -> Self:
-        """Start it on a free port and wait for its banner; ``folder`` is where it runs."""
+        """Start it on a free port and wait for its app; ``folder`` is where it runs."""
+        server = cls.begin(*flags, env=env, folder=folder, models=models)
+        server.health()  # waits as long as the imports take: many tests ask with a client that waits for 5 s
+        return server
+
+    @classmethod
+    def begin(
+        cls, *flags: str, env: Mapping[str, str] | None = None, folder: Path | None = None, models: Path = MODELS
+    ) -> Self:
+        """The same, but it is only known to live: its app may still be on its way."""
         server = cls(
             subprocess.Popen(
                 command("serve", "--port", "0", "--model-path", str(models), *flags),

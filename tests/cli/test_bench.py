@@ -13,7 +13,7 @@ import pytest
 from tests.cli.program import ON_A_TERMINAL, InProcess, Terminal, told
 from tests.front_door import ECHO, GGUF, OPENVINO, until
 
-FEW = ("--requests", "4", "--concurrency", "1,2", "--max-tokens", "16", "--prompt-tokens", "100")
+FEW = ("--requests", "4", "--concurrency", "1,2", "--max-tokens", "16", "--prompt-tokens", "100", "--seed", "1")
 Measure = Callable[..., dict[str, Any]]
 
 

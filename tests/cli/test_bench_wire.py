@@ -105,7 +105,7 @@ def test_what_went_wrong_is_a_kind(answer: Answering, kind: str) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up() -> None:
-    (exchange,) = asyncio.run(asked(says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n"), silence=0.05))
+    (exchange,) = asyncio.run(asked(says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n"), silence=0.5))
     assert failure_of(exchange) == "timeout"
 
 

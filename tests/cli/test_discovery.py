@@ -7,14 +7,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 
 import fluid_server
+from fluid_server.cli import serve
 from fluid_server.cli.announcement import FILE, Announcement, read
 from fluid_server.cli.discovery import is_own
+from fluid_server.config import load_config
 from tests.cli.program import ran, refused, told, well
 from tests.front_door import OPENVINO, RunningServer
 
@@ -33,11 +37,11 @@ def names(found: list[dict[str, object]]) -> set[object]:
 
 
 @pytest.fixture
-def free_port() -> str:
-    """A port where nobody listens."""
+def free_port() -> Iterator[str]:
+    """A port where nobody listens, nor will: it is kept."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
-        return str(other.getsockname()[1])
+        yield str(other.getsockname()[1])
 
 
 @pytest.fixture
@@ -57,6 +61,19 @@ def test_a_server_says_where_it_is_until_it_ends(tmp_path: Path) -> None:
     assert found.stderr == ""
     assert server.stop() == 0
     assert list(tmp_path.glob(f"{FILE}*")) == []
+
+
+def test_it_is_found_as_soon_as_it_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    async def listen(server: uvicorn.Server, sockets: object = None) -> None:
+        found.append(read(tmp_path))
+        server.should_exit = True
+
+    monkeypatch.setattr(uvicorn.Server, "startup", listen)
+    serve.run(load_config({"model_path": tmp_path, "port": 0}))
+    assert [one.pid for one in found if one] == [os.getpid()]
+    assert read(tmp_path) is None
 
 
 def test_only_the_own_announcement_is_taken_back(tmp_path: Path) -> None:

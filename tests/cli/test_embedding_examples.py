@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fluid_server.cli.exit_codes import ExitCode
+from fluid_server.cli.parent import LONGEST_END
 from tests.cli.embedding import await_end, family
 from tests.front_door import ENGINE_OF, GGUF, MODELS, OPENVINO, PATIENCE, clean_environment, command
 
@@ -108,6 +109,12 @@ def test_the_guide_names_every_example() -> None:
     files = [file for file in EXAMPLES.rglob("*") if file.is_file()]
     assert len(files) >= 5
     assert [file for file in files if file.relative_to(EXAMPLES.parents[1]).as_posix() not in text] == []
+
+
+def test_the_guide_says_when_force_is_used() -> None:
+    assert LONGEST_END < 3
+    text = " ".join(GUIDE.read_text(encoding="utf-8").split())
+    assert f"{LONGEST_END:g} seconds after its parent the server ends itself and its workers by force" in text
 
 
 def test_the_guide_gives_every_exit_code_its_meaning() -> None:

@@ -29,7 +29,6 @@ from tests.managers.downloads import (
     FAILED,
     GGUF,
     HALF,
-    HASTY,
     INSTALLING,
     OPENVINO,
     PAUSED,
@@ -304,17 +303,18 @@ def test_a_job_with_values_of_other_kinds_is_left_alone(hub: HubServer, tmp_path
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_folder_of_downloads_that_was_deleted_is_made_anew(hub: HubServer, tmp_path: Path, by_name: bool) -> None:
     async def work() -> None:
-        async with bench(tmp_path, patience=HASTY) as made:
+        async with bench(tmp_path) as made:
             job = await half(made, hub)
             await made.manager.pause(job.id)
             shutil.rmtree(tmp_path / ".downloads")
-            hub.hold(F16, after=HALF)
+            hold = hub.hold(F16, after=HALF)
             again = made.manager.pull(f"{BIG}:F16") if by_name else made.manager.resume(job.id)
             assert (await again).state is QUEUED
             async with bench(tmp_path) as other:
                 with pytest.raises(Conflict, match="Another fluid-server program"):
                     await other.manager.pull(f"{BIG}:F16")
             await made.manager.pause(job.id)
+            hold.release()
             await made.manager.resume(job.id)
             assert (await made.end(job.id)).state is COMPLETED
             assert made.left() == []

@@ -103,8 +103,8 @@ def test_a_thread_that_dies_leaves_word_of_it() -> None:
             raise KeyError
 
     rota = Rota(1)
+    feeder = next(thread for thread in rota._threads if thread.name == "feeder")  # before it can have ended
     rota.add(Bad("bad", 1, SimpleQueue()))
-    feeder = next(thread for thread in threading.enumerate() if thread.name == "feeder")
     feeder.join(PATIENCE)
     assert rota.broken
     rota.close()

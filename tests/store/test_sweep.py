@@ -10,6 +10,7 @@ import pytest
 from fluid_server.errors import NotStored
 from fluid_server.store.records import Paging, StoredResponse
 from fluid_server.store.store import Store
+from tests.awaited import awaited, turns
 from tests.store.databases import GIGABYTE, MONTH, item, on
 
 BIG = "x" * 10_000
@@ -118,6 +119,19 @@ def test_a_store_that_was_never_used_makes_no_file(sqlite_url: str, tmp_path: Pa
 
     asyncio.run(idle())
     assert not list(tmp_path.iterdir())
+
+
+@awaited
+async def test_who_is_cancelled_while_the_sweeper_ends_is_cancelled(sqlite_url: str) -> None:
+    store = Store(sqlite_url, ttl=MONTH, max_bytes=GIGABYTE)
+    store.start()
+    await turns(1)
+    closing = asyncio.ensure_future(store.close())
+    await turns(1)
+    closing.cancel()
+    await asyncio.wait({closing})
+    assert closing.cancelled()
+    await store.close()
 
 
 @pytest.mark.parametrize("swept", [False, True])

@@ -39,11 +39,11 @@ def address_of(host: str, port: int) -> str:
 
 
 @contextmanager
-def announced(folders: Iterable[Path], url: str) -> Generator[None, None, None]:
+def announced(folders: Iterable[Path], url: str) -> Generator[Announcement, None, None]:
     """Say where the server is, as long as this lasts."""
     own = announce(folders, url)
     try:
-        yield
+        yield own
     finally:
         withdraw(folders, own)
 

@@ -18,7 +18,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from fluid_server import __version__
-from fluid_server.cli.announcement import Announcement, address_of, announce, announced, withdraw
+from fluid_server.cli.announcement import Announcement, address_of, announced, withdraw
 from fluid_server.cli.door import Door
 from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.parent import end_with, parent_of
@@ -118,14 +118,15 @@ class Server(uvicorn.Server):
         """Shut down in good order, as if a signal had asked for it. May be called in any thread."""
         self.should_exit = True
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve to the end. Where it is is said before it listens: whoever reaches it finds it too."""
+        with announced(self._folders, self.place.url) as self._announcement:
+            await super().serve(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; other programs of ours find it from then on. Whoever started it is told once the app is there, and
-        so never of a server that could not start."""
+        """Listen. Whoever started it is told once the app is there, and so never of a server that could not start."""
         await super().startup(sockets)
-        if not self.started:
-            return
-        self._announcement = await asyncio.to_thread(announce, self._folders, self.place.url)
-        if await self.door.app() is None:
+        if not self.started or await self.door.app() is None:
             return
         logger.info("listening at %s", self.place.url, extra={"version": __version__, "pid": self.place.pid})
         if self.out is not None:

@@ -59,10 +59,11 @@ class Library:
 
     async def _rescan(self, asked: float) -> None:
         async with self._scanning:
-            if self._scanned >= asked:  # another scan began since: its result will do
+            if self._scanned > asked:  # another scan began since: its result will do
                 return
-            self._scanned = time.monotonic()
+            began = time.monotonic()
             found = await asyncio.to_thread(scan, self.folder, self._shipped)
+            self._scanned = began  # now: one whose asker has left meanwhile has brought nothing
             self._stale = False
             self._specs = (*found, echo_spec()) if self._echo else found
 

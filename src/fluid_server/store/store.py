@@ -83,8 +83,7 @@ class Store:
         """End the sweeping and close the database. What was begun is finished."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait({self._sweeper})
         await self._in_thread(self._shut)
         self._thread.shutdown(wait=False)  # its last work has been awaited
 

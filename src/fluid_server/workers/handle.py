@@ -68,6 +68,7 @@ class WorkerHandle:
         self._loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[ModelInfo] = self._loop.create_future()
         self._failure: FluidError | None = None
+        self._closed: FluidError | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log_thread = self._thread("log", self._log)
 
@@ -107,7 +108,9 @@ class WorkerHandle:
         return self.info
 
     def submit(self, request: Request) -> Ticket:
-        """Send a request. Errors: WorkerDied if the process has just ended."""
+        """Send a request. Errors: WorkerDied if the process has just ended; what ``end_all`` was told."""
+        if self._closed is not None:
+            raise self._closed
         if not self.alive:
             raise self._death()
         ticket = Ticket(next(self._numbers))
@@ -133,7 +136,8 @@ class WorkerHandle:
             self._process.kill()
 
     def end_all(self, error: FluidError) -> None:
-        """End every open request with this failure, here and in the worker."""
+        """End every open request with this failure, here and in the worker, and whatever is still to come."""
+        self._closed = error
         for ticket in list(self.tickets.values()):
             self._end(ticket, error)
 

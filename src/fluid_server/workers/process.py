@@ -25,8 +25,14 @@ async def spawned() -> subprocess.Popen[bytes]:
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:  # it starts all the same, and nobody else knows of it
-        await asyncio.to_thread(_discard, await spawning)
+        await asyncio.shield(_discarded(spawning))  # this goes on where we are cancelled again
         raise
+
+
+async def _discarded(spawning: asyncio.Future[subprocess.Popen[bytes]]) -> None:
+    await asyncio.wait({spawning})
+    if spawning.exception() is None:
+        await asyncio.to_thread(_discard, spawning.result())
 
 
 def _discard(process: subprocess.Popen[bytes]) -> None:
