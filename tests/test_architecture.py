@@ -28,7 +28,7 @@ ENGINES = {
 NATIVE = ENGINES | {"av", "numpy", "tokenizers"}
 FLOORS = [
     {"shapes", "__init__"},
-    {"errors", "types", "log", "log_file", "metrics", "machine", "places", "spelling"},
+    {"errors", "types", "log", "log_file", "metrics", "machine", "places", "sources", "spelling"},
     {"libraries"},
     {"config"},
     {"catalog", "content", "store"},
@@ -266,6 +266,12 @@ import fluid_server.app, fluid_server.cli.main
 print(fluid_server.app.create_app.__name__)
 """
     assert in_a_fresh_python(code).strip() == "create_app"
+
+
+def test_what_is_imported_before_the_server_listens_is_little() -> None:
+    code = "import json, sys, fluid_server.cli.main, fluid_server.cli.serve; print(json.dumps(list(sys.modules)))"
+    loaded = {name.split(".")[0] for name in json.loads(in_a_fresh_python(code))}
+    assert not loaded & {"dotenv", "fastapi", "httpx2", "psutil", "rich", "sqlalchemy", "starlette", "websockets"}
 
 
 def test_starting_as_a_worker_imports_nothing_of_the_server() -> None:

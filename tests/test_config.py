@@ -128,6 +128,21 @@ def test_an_empty_data_folder_or_log_file_is_none(monkeypatch: pytest.MonkeyPatc
     assert (load_config().data_dir, load_config().log_file) == (None, None)
 
 
+def test_tables_of_several_sources_add_up() -> None:
+    written('[openvino]\nA = "file"\nB = "file"\n')
+    assert load_config({"openvino": {"A": "flag"}}).openvino == {"A": "flag", "B": "file"}
+
+
+def test_variables_may_be_written_in_any_case() -> None:
+    written("fluid_port=1002\nexport Fluid_Device='npu'\nport=7\nFLUID_THREADS\n", ".env")
+    assert (load_config().port, load_config().device, load_config().threads) == (1002, "NPU", None)
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    written("PORT=7\nDATABASE_URL=sqlite:///x\nFLUID_NOTHING=1\n", ".env")
+    assert load_config() == ServerConfig()
+
+
 # --- what is refused -----------------------------------------------------------------------------------------
 
 

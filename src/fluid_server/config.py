@@ -12,37 +12,25 @@ import tempfile
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from fluid_server import spelling
+from fluid_server import sources, spelling
 from fluid_server.errors import ConfigError
 from fluid_server.machine import espeak_library
 from fluid_server.places import default_model_path, user_folder
 
 ENV_PREFIX = "FLUID_"
-DEFAULT_FILE = Path("fluid.toml")
+DEFAULT_FILE, ENV_FILE = Path("fluid.toml"), Path(".env")
 SHARED_URL = "DATABASE_URL"  # the name by which many programs and hosts know it
 SECRETS = {"api_key", "database_url"}
 
 
-class ServerConfig(BaseSettings):
+class ServerConfig(BaseModel):
     """What the server does where nobody says otherwise. Frozen: made once at the edge, handed down in pieces."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
-        protected_namespaces=(),
-    )  # fmt: skip
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), validate_default=True)
 
     host: str = Field("127.0.0.1", description="address to listen on; a public one needs an API key")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -72,14 +60,14 @@ class ServerConfig(BaseSettings):
     threads: int | None = Field(
         None, ge=1, description="CPU threads of each model (default: all physical cores but one)"
     )
-    openvino: Annotated[dict[str, str], NoDecode] = Field(
+    openvino: dict[str, str] = Field(
         default_factory=dict, description="OpenVINO properties, such as INFERENCE_PRECISION_HINT=f32"
     )
-    qnn: Annotated[dict[str, str], NoDecode] = Field(
+    qnn: dict[str, str] = Field(
         default_factory=dict,
         description="options of onnxruntime's QNN provider, such as htp_performance_mode=balanced",
     )
-    dialect: Annotated[dict[str, str], NoDecode] = Field(
+    dialect: dict[str, str] = Field(
         default_factory=dict,
         description="how a model writes tool calls and reasoning, where its template does not tell: MODEL=NAME",
     )
@@ -95,11 +83,11 @@ class ServerConfig(BaseSettings):
     heartbeat: float = Field(10, gt=0, description="seconds between the comments that keep an open stream alive")
     shutdown_grace: float = Field(1, ge=0, description="seconds that running requests get to finish at the end")
     api_key: SecretStr | None = Field(None, description="key that clients must send; better by FLUID_API_KEY")
-    allowed_origins: Annotated[list[str], NoDecode] = Field(
+    allowed_origins: list[str] = Field(
         default_factory=list,
         description="web origins, besides loopback, that may call (such as https://app.example)",
     )
-    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+    allowed_hosts: list[str] = Field(
         default_factory=list, description="host names, besides loopback and --host, that clients may use"
     )
     request_timeout: float = Field(
@@ -107,7 +95,7 @@ class ServerConfig(BaseSettings):
         ge=0,
         description="seconds that a request may take, waiting included; 0: no limit (X-Request-Timeout is one too)",
     )
-    pin: Annotated[list[str], NoDecode] = Field(
+    pin: list[str] = Field(
         default_factory=list,
         description="models that are loaded at the start and never unloaded to make room or when idle",
     )
@@ -190,20 +178,6 @@ class ServerConfig(BaseSettings):
     def _upper(cls, value: str) -> str:
         return value.upper()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags come first, then the environment, then .env, then the file; last what is not ours alone."""
-        file = TomlConfigSettingsSource(settings_cls, _config_file())
-        shared = InitSettingsSource(settings_cls, {"database_url": url} if (url := os.environ.get(SHARED_URL)) else {})
-        return init_settings, env_settings, dotenv_settings, file, shared
-
     @property
     def cache_path(self) -> Path:
         """Where engines keep what they compiled for a device."""
@@ -252,10 +226,10 @@ def load_config(flags: dict[str, Any] | None = None, *, file: Path | None = None
     if f"{ENV_PREFIX}CONFIG" in os.environ and not _config_file().is_file():
         raise ConfigError(f"The configuration file '{_config_file()}' does not exist.", param="config")
     try:
-        config = ServerConfig(**(flags or {}))
+        config = ServerConfig(**_given(flags or {}))
     except ValidationError as error:
         raise ConfigError(_explain(error), param=_setting(error)) from error
-    except (tomllib.TOMLDecodeError, SettingsError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration cannot be read: {error}", param="config") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -266,6 +240,17 @@ def load_config(flags: dict[str, Any] | None = None, *, file: Path | None = None
     _reject_unknown_settings()
     _reject_unknown_variables()
     return _checked(config)
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags come first, then the environment, then .env, then the file; last what is not ours alone."""
+    return sources.layered(
+        flags,
+        sources.in_variables(os.environ, ENV_PREFIX),
+        sources.in_env_file(ENV_FILE, ENV_PREFIX),
+        sources.in_toml(_config_file()),
+        {"database_url": url} if (url := os.environ.get(SHARED_URL)) else {},
+    )
 
 
 def _setting(error: ValidationError) -> str:
@@ -285,10 +270,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _reject_unknown_settings() -> None:
-    file = _config_file()
-    if not file.is_file():
-        return
-    unknown = tomllib.loads(file.read_text(encoding="utf-8")).keys() - ServerConfig.model_fields.keys()
+    unknown = sources.in_toml(_config_file()).keys() - ServerConfig.model_fields.keys()
     if unknown:
         raise ConfigError(f"The configuration file has unknown settings: {', '.join(sorted(unknown))}.", param="config")
 

@@ -8,8 +8,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,7 +22,6 @@ from fluid_server import __version__
 from fluid_server.cli.announcement import Announcement, address_of, announced, withdraw
 from fluid_server.cli.door import Door
 from fluid_server.cli.exit_codes import ExitCode
-from fluid_server.cli.parent import end_with, parent_of
 from fluid_server.cli.prepare import logged, prepared
 from fluid_server.cli.ready import Ready, ready, tell
 from fluid_server.config import ServerConfig, export
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LARGEST_MESSAGE = 21 * 1024 * 1024  # bytes of a WebSocket message: 15 MiB of sound in base64, and the JSON around it
+WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 PONG_WITHIN = 60  # seconds; a client that sends faster than its model hears is not read for a while, its pongs neither
 CONNECTIONS_CLOSE = 1  # seconds that open connections get after their requests have ended
 
@@ -51,7 +52,7 @@ def run(
             "Leave it out."
         )
     with logged(config):
-        parent = parent_of(parent_pid) if parent_pid is not None else None
+        watch = _watch_of(parent_pid, stdin=exit_with_stdin)
         with listen(config) as listener, prepared(config):
             if config.reload:
                 return _with_reload(config, listener)
@@ -60,8 +61,18 @@ def run(
                 server.out, sys.stdout = sys.stdout, sys.stderr  # nothing else is written there
             _banner(config, server.place.url)
             with signals_end_well(server):
-                end_with(parent, stdin=exit_with_stdin, end=server.end)
+                watch(server.end)
                 return _served(server, listener)
+
+
+def _watch_of(parent_pid: int | None, *, stdin: bool) -> Callable[[Callable[[], None]], None]:
+    """What begins to look after the parent, once there is something to end. Errors: ParentGone, ConfigError."""
+    if parent_pid is None and not stdin:
+        return lambda end: None
+    from fluid_server.cli.parent import end_with, parent_of  # here: psutil takes 28 ms, and most servers need none yet
+
+    parent = parent_of(parent_pid) if parent_pid is not None else None
+    return lambda end: end_with(parent, stdin=stdin, end=end)
 
 
 def _server(config: ServerConfig, listener: socket.socket) -> Server:
@@ -76,7 +87,14 @@ def _app(config: ServerConfig) -> FastAPI:
     _without_pydantic_1()
     from fluid_server.app import create_app  # here, since it takes most of a start: see the door
 
+    import_module(WEBSOCKETS)  # the first WebSocket need not wait for it
     return create_app(config)
+
+
+def _websocket(**given: Any) -> asyncio.Protocol:
+    """The protocol of one WebSocket. uvicorn would import it, 20 ms, before it listens."""
+    made: asyncio.Protocol = import_module(WEBSOCKETS).WebSocketsSansIOProtocol(**given)
+    return made
 
 
 def _without_pydantic_1() -> None:
@@ -179,7 +197,7 @@ def _options(config: ServerConfig) -> dict[str, Any]:
         "access_log": False,
         "timeout_graceful_shutdown": CONNECTIONS_CLOSE,
         "server_header": False,
-        "ws": "websockets-sansio",
+        "ws": _websocket,
         "ws_max_size": LARGEST_MESSAGE,
         "ws_ping_timeout": PONG_WITHIN,
         "loop": asyncio.new_event_loop if sys.platform == "win32" else "auto",
