@@ -13,19 +13,14 @@ from fluid_server.errors import ContextTooLong, EngineFailed, FluidError
 from fluid_server.runtimes.llamacpp_native_batch import Batch
 from fluid_server.runtimes.llamacpp_native_brake import Brake
 from fluid_server.runtimes.llamacpp_native_cells import Pool, longest
-from fluid_server.runtimes.llamacpp_native_context import (
-    ContextMemory,
-    Sizes,
-    load_model,
-    make_context,
-    room_for_a_shelf,
-)
+from fluid_server.runtimes.llamacpp_native_context import ContextMemory, Sizes, load_model, make_context
 from fluid_server.runtimes.llamacpp_native_grammar import Grammars
 from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.llamacpp_native_line import Line
 from fluid_server.runtimes.llamacpp_native_sampler import Sampler
 from fluid_server.runtimes.llamacpp_native_shelf import Shelf
 from fluid_server.runtimes.llamacpp_native_vocabulary import NativeVocabulary
+from fluid_server.runtimes.llamacpp_room import room_for_a_shelf
 from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions
 

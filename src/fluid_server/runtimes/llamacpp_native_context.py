@@ -15,7 +15,6 @@ from fluid_server.runtimes.llamacpp_native_shelf import Saved
 from fluid_server.types import ModelSpec, RuntimeOptions
 
 ALL_LAYERS = 999
-SHELF_SHARE = 4  # what has left the cache may take this part of it: one in four
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +28,6 @@ class Sizes:
     sequences: int
     rows: int
     pooling: int | None = None
-
-
-def room_for_a_shelf(options: RuntimeOptions, token_bytes: int | None, context: int, cells: int) -> tuple[int, int]:
-    """How many of the cache's cells are left beside a shelf, and the bytes that the shelf may take.
-
-    Both together keep to the budget, and no context is shortened for a shelf. 0 bytes where there is no room for one.
-    """
-    if token_bytes is None:
-        return cells, 0
-    if options.kv_budget_bytes is not None:
-        both = options.kv_budget_bytes // token_bytes
-        cells = max(context, min(cells, both * SHELF_SHARE // (SHELF_SHARE + 1)))
-        return cells, min(cells // SHELF_SHARE, max(0, both - cells)) * token_bytes
-    return cells, cells // SHELF_SHARE * token_bytes
 
 
 class ContextMemory:

@@ -21,12 +21,14 @@ from fluid_server.runtimes.llamacpp_call import Call, Core, translated
 from fluid_server.runtimes.llamacpp_listener import ListenerVocabulary
 from fluid_server.runtimes.llamacpp_logprobs import Chunk, told
 from fluid_server.runtimes.llamacpp_request import grammar_of
+from fluid_server.runtimes.llamacpp_room import room_in_the_core
 from fluid_server.runtimes.llamacpp_slots import Slots
 from fluid_server.runtimes.text_plan import Piece, Plan, kv_tokens
 from fluid_server.types import ModelSpec, RuntimeOptions, TokenLogprob
 
 CPU_BATCH = 256  # tokens of prompts in one step: with 2048, a running stream stood still for seconds
 ALL_LAYERS = 999
+ANY_SLOT = -1  # the core takes the one that begins most alike, and brings what it needs back from the shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,11 @@ class _Line:
 
 
 class PrebuiltDriver:
-    """One model in llama.cpp's server core, with ``parallel`` slots over one unified KV cache."""
+    """One model in llama.cpp's server core, with ``parallel`` slots over one unified KV cache.
 
-    reserve_bytes = 0  # its own cache of ended conversations is switched off
+    What has ended leaves it for ordinary memory when something else begins, where there is room: all rows of a step
+    look through what lies there.
+    """
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         xllamacpp: Any = import_module("xllamacpp")
@@ -61,16 +65,19 @@ class PrebuiltDriver:
         self.parallel = options.parallel
         self.context_length, cells, note = kv_tokens(options, spec, spec.kv_bytes_per_token)
         self.notes = (note,) if note else ()
+        cells, self.reserve_bytes, shelf = room_in_the_core(
+            options, spec.kv_bytes_per_token, self.context_length, cells
+        )
         key = secrets.token_urlsafe(24)
         try:
-            server = xllamacpp.Server(parameters(xllamacpp, spec, options, cells, key))
+            server = xllamacpp.Server(parameters(xllamacpp, spec, options, cells, key, shelf))
         except RuntimeError as error:
             raise EngineFailed(f"llama.cpp could not load the model: {plain_reason(error)}") from error
         self._vocabulary = ListenerVocabulary(server.listening_address, key)
         self._core = Core(server, self._vocabulary.size, self.context_length)
         self._items: queue.SimpleQueue[_Item | _End] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="slot")
-        self._slots = Slots(options.parallel)
+        self._slots = None if shelf else Slots(options.parallel)  # the core knows best where what has left goes
         self._lines: dict[int, _Line] = {}
         self._released: set[int] = set()
 
@@ -87,7 +94,7 @@ class PrebuiltDriver:
         self._vocabulary.check(prompt, "prompt")
         self._vocabulary.check(plan.logit_bias, "logit_bias")
         grammar = grammar_of(plan.shape, self._vocabulary.split)
-        slot = self._slots.take(prompt)
+        slot = self._slots.take(prompt) if self._slots is not None else ANY_SLOT
         self._lines[sequence] = _Line(plan.logprobs)
 
         def on_chunk(chunk: Chunk) -> bool:
@@ -138,7 +145,8 @@ class PrebuiltDriver:
 
     def _finish(self, end: _End, pieces: dict[int, Piece]) -> None:
         self._released.discard(end.sequence)
-        self._slots.free(end.slot)
+        if self._slots is not None:
+            self._slots.free(end.slot)
         if self._lines.pop(end.sequence, None) is None:
             return
         piece = pieces.setdefault(end.sequence, Piece(end.sequence))
@@ -169,8 +177,9 @@ class PrebuiltDriver:
         return replace(logprob, top=top)
 
 
-def parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells: int, key: str) -> Any:
-    """What every model is loaded with; ``cells`` are the tokens of its cache, ``key`` is its listener's."""
+def parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells: int, key: str, shelf: int = 0) -> Any:
+    """What every model is loaded with; ``cells`` are the tokens of its cache, ``key`` is its listener's, ``shelf`` the
+    MiB for conversations that have left the cache."""
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(spec.path)
     chosen.model_alias = {"model"}
@@ -179,7 +188,8 @@ def parameters(xllamacpp: Any, spec: ModelSpec, options: RuntimeOptions, cells: 
     chosen.kv_unified = True
     chosen.fit_params = False  # the cache was sized by us; fitting again takes up to a minute
     chosen.warmup = False
-    chosen.cache_ram_mib = 0  # its default of 8 GiB is memory that nobody budgeted for
+    # Its default of 8 GiB is memory that nobody budgeted for. With it, what idles leaves the KV cache when others run.
+    chosen.cache_ram_mib = shelf
     chosen.api_keys = [key]
     chosen.verbosity = -1
     chosen.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(one.path), one.scale) for one in spec.adapters]

@@ -1,7 +1,8 @@
 """Which slot of llama.cpp's a prompt goes to: where most of it is cached already, and least of others' is lost. Pure.
 
 llama.cpp chooses by the share of the new prompt alone: a short prompt that begins like all do then takes the place of
-a long conversation, whose next turn is computed anew.
+a long conversation, whose next turn is computed anew. Where such a conversation goes to ordinary memory instead, its
+choice is left to it.
 """
 
 from __future__ import annotations
