@@ -9,8 +9,8 @@ import pytest
 
 from fluid_server.runtimes.llamacpp_native import NativeDriver
 from fluid_server.runtimes.llamacpp_native_cells import Cells
-from fluid_server.runtimes.llamacpp_native_context import room_for_a_shelf
 from fluid_server.runtimes.llamacpp_native_shelf import PART, Shelf
+from fluid_server.runtimes.llamacpp_room import room_for_a_shelf
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
 from fluid_server.types import ModelSpec, RuntimeOptions, Sampling
 from tests.runtimes.engines import SPECS
