@@ -55,7 +55,12 @@ def ended() -> int:
 def test_a_server_says_where_it_is_until_it_ends(tmp_path: Path) -> None:
     server = RunningServer.start("--echo", "--no-warm-up", folder=tmp_path, models=tmp_path)
     here = json.loads((tmp_path / FILE).read_text(encoding="utf-8"))
-    assert here == {"url": server.address, "pid": server.process.pid, "version": fluid_server.__version__}
+    assert here == {
+        "url": server.address,
+        "pid": server.process.pid,
+        "version": fluid_server.__version__,
+        "before": None,
+    }
     found = ran("list", "--json", "--model-path", str(tmp_path), folder=tmp_path)
     assert names(json.loads(found.stdout)) == {"echo"}
     assert found.stderr == ""
@@ -83,6 +88,19 @@ def test_only_the_own_announcement_is_taken_back(tmp_path: Path) -> None:
     assert json.loads((tmp_path / FILE).read_text(encoding="utf-8"))["pid"] == second.process.pid
     second.stop()
     assert not (tmp_path / FILE).exists()
+
+
+def test_a_server_that_was_there_first_is_found_again_when_the_other_ends(tmp_path: Path) -> None:
+    first, second, third = (
+        RunningServer.start("--no-warm-up", folder=tmp_path, models=tmp_path) for _ in ("first", "second", "third")
+    )
+    second.stop()
+    third.stop()
+    told = read(tmp_path)
+    assert told is not None
+    assert (told.url, told.pid, told.before) == (first.address, first.process.pid, None)
+    first.stop()
+    assert list(tmp_path.glob(f"{FILE}*")) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_failure(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from fluid_server.errors import (
     QueueFull,
     ShuttingDown,
 )
+from fluid_server.managers.grace import Grace
 from fluid_server.managers.lease import Lease
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.slot import Slot, State
@@ -53,7 +54,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def manager(folder: Path, **settings: Any) -> AsyncGenerator[RuntimeManager, None]:
-    config = load_config({"model_path": folder, "echo": True, "warm_up": False, "shutdown_grace": 0, **settings})
+    config = load_config({"model_path": folder, "echo": True, "warm_up": False, **settings})
     made = RuntimeManager(config, look=look)
     await made.start()
     try:
@@ -195,7 +196,7 @@ def test_draining_ends_those_who_wait_for_a_load_readably(tmp_path: Path) -> Non
         async with manager(tmp_path) as made:
             waiting = asyncio.ensure_future(say_once(made))
             await until(lambda: made.slot("echo") is not None and echo(made).state is State.LOADING)
-            await made.drain()
+            await made.drain(Grace(0))
             with pytest.raises(ShuttingDown):
                 await waiting
             assert echo(made).state is State.ABSENT
@@ -245,7 +246,7 @@ def test_draining_ends_running_requests_readably_and_takes_no_more(tmp_path: Pat
         async with manager(tmp_path) as made, made.lease("echo", Ability.CHAT) as lease:
             async with aclosing(lease.run(ENDLESS)) as batches:
                 await anext(batches)
-                await made.drain()
+                await made.drain(Grace(0))
                 with pytest.raises(ShuttingDown):
                     _ = [events async for events in batches]
             with pytest.raises(ShuttingDown):
@@ -257,10 +258,10 @@ def test_draining_ends_running_requests_readably_and_takes_no_more(tmp_path: Pat
 
 def test_draining_lets_a_short_request_finish(tmp_path: Path) -> None:
     async def work() -> None:
-        async with manager(tmp_path, shutdown_grace=TIMEOUT) as made, made.lease("echo", Ability.CHAT) as lease:
+        async with manager(tmp_path) as made, made.lease("echo", Ability.CHAT) as lease:
             answer = asyncio.ensure_future(say(lease, LONG))
             await until(lambda: open_requests(made) == 1)
-            await made.drain()
+            await made.drain(Grace(TIMEOUT))
             assert (await answer).count("on") == LONG.max_tokens
 
     run(work())

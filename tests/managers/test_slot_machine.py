@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fluid_server.config import load_config
 from fluid_server.errors import EngineFailed, FluidError
+from fluid_server.managers.grace import Grace
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.slot import State
 from fluid_server.managers.visitor import FOR_EVER, Visitor
@@ -323,7 +324,7 @@ class Slots(RuleBasedStateMachine):
         for client in self.clients:
             client.done.set()
         await asyncio.gather(*(client.task for client in self.clients), return_exceptions=True)
-        await self.manager.drain()
+        await self.manager.drain(Grace(0))
         await self.manager.close()
         serving.cancel()
         assert not self.alive()

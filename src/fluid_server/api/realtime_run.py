@@ -21,12 +21,14 @@ from fluid_server.api.schemas.realtime_session import MODEL_FIELD, Settings, add
 from fluid_server.api.tasks import end
 from fluid_server.config import ServerConfig
 from fluid_server.errors import FluidError, InvalidRequest, ModelNotFound, ShuttingDown
+from fluid_server.managers.grace import Grace
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.visitor import Visitor
 from fluid_server.types import Ability, Turned
 
 logger = logging.getLogger(__name__)
 GOING_AWAY, POLICY, DEFECT = 1001, 1008, 1011  # codes of RFC 6455
+FAREWELL = 1  # seconds for a close frame and its answer
 LONGEST_REASON = 120  # bytes of a close frame, of 123
 
 
@@ -37,11 +39,12 @@ class Sessions:
         self.closing = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def close(self, grace: float) -> None:
-        """Tell all of them to end, and wait until they have, or ``grace`` seconds at most."""
+    async def close(self, grace: Grace) -> None:
+        """Tell all of them to end, and wait until they have; those that write down what was said may be a little late,
+        since it is their model's end that tells them."""
         self.closing.set()
         if self._running:
-            await asyncio.wait(self._running, timeout=grace)
+            await grace.give(asyncio.wait(self._running), more=FAREWELL)
 
     async def run(self, talk: Talk) -> None:
         """One session to its end."""

@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fluid_server import __version__
 
@@ -23,6 +24,7 @@ class Announcement:
     url: str
     pid: int
     version: str
+    before: Announcement | None = None  # another server of the same folder, which was there first
 
     @property
     def is_stale(self) -> bool:
@@ -52,25 +54,47 @@ def announce(folders: Iterable[Path], url: str) -> Announcement:
     """Write the files. A folder that is not there or cannot be written to is no failure: there is the port to try."""
     own = Announcement(url, os.getpid(), __version__)
     for folder in folders:
-        draft = folder / f"{FILE}.{own.pid}"
-        with suppress(OSError):
-            draft.write_text(json.dumps(asdict(own)), encoding="utf-8")
-            draft.replace(folder / FILE)
+        _write(folder, replace(own, before=_living(read(folder))))
     return own
 
 
 def withdraw(folders: Iterable[Path], own: Announcement) -> None:
-    """Remove the files, but not what another server has written since."""
+    """Remove the files, or say again where the server is that was there first. What came since stays."""
     for folder in folders:
-        if read(folder) == own:
-            with suppress(OSError):
-                (folder / FILE).unlink()
+        told = read(folder)
+        if told is None or (told.url, told.pid) != (own.url, own.pid):
+            continue
+        if (before := _living(told.before)) is not None:
+            _write(folder, before)
+            continue
+        with suppress(OSError):
+            (folder / FILE).unlink()
+
+
+def _living(told: Announcement | None) -> Announcement | None:
+    """It, or the one before it that still runs, without those between that do not."""
+    while told is not None and told.is_stale:
+        told = told.before
+    return told and replace(told, before=_living(told.before))
+
+
+def _write(folder: Path, told: Announcement) -> None:
+    draft = folder / f"{FILE}.{os.getpid()}"
+    with suppress(OSError):
+        draft.write_text(json.dumps(asdict(told)), encoding="utf-8")
+        draft.replace(folder / FILE)
 
 
 def read(folder: Path) -> Announcement | None:
     """What the folder's server says; None where there is none, or nothing that makes sense."""
     try:
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return Announcement(str(told["url"]), int(told["pid"]), str(told["version"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _read(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _read(told: Any) -> Announcement:
+    before = told.get("before")
+    return Announcement(
+        str(told["url"]), int(told["pid"]), str(told["version"]), None if before is None else _read(before)
+    )

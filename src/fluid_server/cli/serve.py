@@ -26,6 +26,7 @@ from fluid_server.cli.prepare import logged, prepared
 from fluid_server.cli.ready import Ready, ready, tell
 from fluid_server.config import ServerConfig, export
 from fluid_server.errors import ConfigError, FluidError, PortUnusable
+from fluid_server.managers.grace import Grace
 from fluid_server.workers.kin import end_children_with_us
 
 if TYPE_CHECKING:
@@ -130,7 +131,17 @@ class Server(uvicorn.Server):
         self.place = place
         self.out: TextIO | None = None
         self._announcement: Announcement | None = None
+        self._grace = Grace(settings.shutdown_grace)
+        self._hurried = False
         self.over = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Once: end in good order. Twice: the same, but what runs gets no more time. After that: at once."""
+        if self.should_exit and not self._hurried:
+            self._hurried = True
+            self._loop.call_soon_threadsafe(self._grace.cut_short)  # a handler runs between any two steps
+            return
+        super().handle_exit(sig, frame)
 
     def end(self) -> None:
         """Shut down in good order, as if a signal had asked for it. May be called in any thread."""
@@ -138,6 +149,7 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve to the end. Where it is is said before it listens: whoever reaches it finds it too."""
+        self._loop = asyncio.get_running_loop()
         with announced(self._folders, self.place.url) as self._announcement:
             await super().serve(sockets)
 
@@ -152,13 +164,12 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests finish or fail readably, then close connections and run the app's own shutdown."""
-        logger.info("shutting down")
+        logger.info("shutting down: what runs gets %g s, or less after a second Ctrl-C", self._settings.shutdown_grace)
         if self._announcement is not None:
             await asyncio.to_thread(withdraw, self._folders, self._announcement)
         if (app := await self.door.app()) is not None:
             app.state.incoming.end()
-            grace = self._settings.shutdown_grace + CONNECTIONS_CLOSE
-            await asyncio.gather(app.state.manager.drain(), app.state.sessions.close(grace))
+            await asyncio.gather(app.state.manager.drain(self._grace), app.state.sessions.close(self._grace))
         await super().shutdown(sockets)
         logger.info("ended")
         self.over = True

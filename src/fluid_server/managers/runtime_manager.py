@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from fluid_server.managers.arrivals import Arrivals
 from fluid_server.managers.download_manager import DownloadManager
 from fluid_server.managers.events import EventFeed
 from fluid_server.managers.gauges import gauges
+from fluid_server.managers.grace import Grace
 from fluid_server.managers.herald import Herald
 from fluid_server.managers.lease import Lease, measured
 from fluid_server.managers.library import Library
@@ -79,15 +80,16 @@ class RuntimeManager:
             self.warming = True
             self._in_background(self._warm_up(), "warm-up")
 
-    async def drain(self) -> None:
+    async def drain(self, grace: Grace) -> None:
         """Take no more requests; let the running ones finish for a moment, then end them and the loads readably."""
         self._lifecycle.refuse()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.shutdown_grace):
-                await asyncio.gather(*(slot.handle.idle() for slot in self._slots.values() if slot.handle))
+        await grace.give(self._all_idle())
         self._lifecycle.end_all()
         await self.downloads.close()  # now, so that those who watch one are told before their connection ends
         self.feed.close()
+
+    async def _all_idle(self) -> None:
+        await asyncio.gather(*(slot.handle.idle() for slot in self._slots.values() if slot.handle))
 
     async def close(self) -> None:
         """Stop every worker, download and background task. No process is left behind."""
