@@ -48,7 +48,9 @@ def alone(
 
     When it reaches us, the command is ended with all that it has started. Errors: TimeoutExpired.
     """
-    flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP
     with subprocess.Popen(
         command,
         cwd=folder,

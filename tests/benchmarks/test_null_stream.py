@@ -32,7 +32,7 @@ def test_the_watcher_has_been_answered_before_the_first_burst() -> None:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             """Says nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server, ThreadPoolExecutor(1) as pool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from fluid_server.catalog.gguf import Value
 from fluid_server.catalog.gguf_memory import kv_bytes_per_token, state_bytes
 
 CACHE, STATE = 2, 4  # bytes of an element
-COMMON: Mapping[str, Value] = {
+COMMON: dict[str, Value] = {
     "block_count": 4,
     "embedding_length": 512,
     "attention.head_count": 8,
     "attention.head_count_kv": 2,
 }
-SSM: Mapping[str, Value] = {"ssm.conv_kernel": 4, "ssm.inner_size": 1024, "ssm.state_size": 16}
+SSM: dict[str, Value] = {"ssm.conv_kernel": 4, "ssm.inner_size": 1024, "ssm.state_size": 16}
 HEAD = 2 * 64  # keys and values of one
 MAMBA = 3 * 1024 + 16 * 1024
 

@@ -40,7 +40,8 @@ with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) 
 
 def interrupted(verb: str, child: str) -> tuple[str, str]:
     """What a script and its child wrote until they had both ended, on stdout and on stderr."""
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        pytest.skip("not there")
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(verb=verb), child], cwd=ROOT, text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
