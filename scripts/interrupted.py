@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -25,13 +26,14 @@ def ends_in_a_line(name: str, main: Callable[[], int]) -> int:
 
 def attended(command: Sequence[str], folder: Path) -> int:
     """Run a command that Ctrl-C reaches too, and that knows how to end; returns its exit code."""
-    with subprocess.Popen(command, cwd=folder) as process:
+    with _kept_for_later() as now, subprocess.Popen(command, cwd=folder) as process:
         try:
+            now()
             return process.wait()
         except KeyboardInterrupt:
             with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # who is in a hurry presses it again
                 process.wait(PATIENCE)
-            end(process.pid)
+            end(process)
             raise
 
 
@@ -51,30 +53,53 @@ def alone(
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=sys.platform != "win32",
-        creationflags=flags,
-    ) as process:
+    with (
+        _kept_for_later() as now,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=sys.platform != "win32",
+            creationflags=flags,
+        ) as process,
+    ):
         try:
+            now()
             said, complained = process.communicate(timeout=timeout)
         except (KeyboardInterrupt, subprocess.TimeoutExpired):
-            end(process.pid)
+            end(process)
             raise
         return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
 
-def end(pid: int) -> None:
-    """End a process and all that it has started; who does not go in time is killed."""
+@contextmanager
+def _kept_for_later() -> Generator[Callable[[], None], None, None]:
+    """Ctrl-C is kept until ``now`` is called: else a process that is just starting would be known to nobody."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+
+    def now() -> None:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
+
+    try:
+        yield now
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """End a process, if it still runs, and all that it has started; who does not go in time is killed."""
+    if process.poll() is not None:
+        return
     with suppress(psutil.NoSuchProcess):
-        top = psutil.Process(pid)
+        top = psutil.Process(process.pid)
         family = [top, *top.children(recursive=True)]
         for one in family:
             with suppress(psutil.NoSuchProcess):

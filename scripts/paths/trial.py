@@ -73,7 +73,7 @@ def served(place: Place, program: Path, *flags: str) -> Generator[tuple[str, Ite
             yield address, iter(process.stderr)
         finally:
             over.cancel()
-            end(process.pid)
+            end(process)
 
 
 def _address(lines: Iterator[str], program: Path) -> str:

@@ -24,15 +24,15 @@ sys.exit(ends_in_a_line("script", lambda: ({verb}(command, Path.cwd()), 0)[1]))
 """
 ENDS_WELL = """
 import sys
-print("at work", flush=True)
 try:
+    print("at work", flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("in good order", flush=True)
 """
 STARTS_ANOTHER = """
 import subprocess, sys
-with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as another:
+with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as another:
     print(another.pid, flush=True)
     another.wait()
 """
