@@ -1,4 +1,7 @@
-"""Asks /health again and again until stdin closes, then prints [when, milliseconds] of each as JSON."""
+"""Asks /health again and again until stdin closes, then prints [when, milliseconds] of each as JSON.
+
+The first one, in which everything is new, is not counted. A line says that the next has been answered.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,19 @@ def main() -> None:
     over = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(over,), daemon=True).start()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
-    latencies = []
+    _asked(connection)
+    latencies = [_asked(connection)]
+    print("watching", flush=True)
     while not over.wait(EVERY):
-        started = time.perf_counter()
-        connection.request("GET", "/health")
-        connection.getresponse().read()
-        latencies.append((started, (time.perf_counter() - started) * 1000))
+        latencies.append(_asked(connection))
     print(json.dumps(latencies))
+
+
+def _asked(connection: http.client.HTTPConnection) -> tuple[float, float]:
+    started = time.perf_counter()
+    connection.request("GET", "/health")
+    connection.getresponse().read()
+    return started, (time.perf_counter() - started) * 1000
 
 
 def _wait_for_the_end(over: threading.Event) -> None:

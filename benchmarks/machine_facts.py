@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from fluid_server.machine import cpu_name
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "fluid-server", "openvino", "openvino-genai", "openvino-tokenizers", "xllamacpp", "llama-cpp-python", "fastapi",
@@ -48,7 +50,7 @@ class Load:
 def machine() -> Machine:
     """This one."""
     return Machine(
-        cpu=_cpu(),
+        cpu=cpu_name(),
         cores=psutil.cpu_count(logical=False) or 0,
         threads=psutil.cpu_count() or 0,
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
@@ -95,16 +97,6 @@ def load_average() -> float | None:
 def today() -> str:
     """The date in UTC, as 2026-11-26."""
     return datetime.now(UTC).date().isoformat()
-
-
-def _cpu() -> str:
-    """Its name: Linux keeps it in a file, Windows and macOS tell it."""
-    try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in told.splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _system() -> str:

@@ -38,7 +38,8 @@ def measure(repeats: int = 5, tokens: int = 3500, streams: tuple[int, ...] = STR
     and max. ``health_ms`` is of /health while all streams run; ``burst_ms`` the slowest of each repeat while their
     requests, all sent within a millisecond, are taken.
 
-    The first repeat of each load, in which everything is new, is not counted.
+    Before each load a tenth of it runs, in which everything is new, and is not counted. Errors: ValueError where the
+    answers were too short for /health to be asked meanwhile.
     """
     server = Server("--parallel", str(max(streams)), *FLAGS)
     client = Peer("client.py")
@@ -66,6 +67,8 @@ def _load(server: Server, client: Peer, streams: int, tokens: int, repeats: int)
     seen = json.loads(watcher.communicate()[0])
     running = [took for start, end in busy for took in _asked_within(seen, start, end)]
     slowest = [max(took) for start, end in bursts if (took := _open_within(seen, start - PAUSE, end))]
+    if not running or not slowest:
+        raise ValueError(f"{tokens} tokens are said too soon for /health to be asked meanwhile: take more --tokens")
     health = spread(running) | {"p99": round(percentile(running, 0.99), 2)}
     return {name: spread(values) for name, values in found.items()} | {"health_ms": health, "burst_ms": spread(slowest)}
 
@@ -133,7 +136,12 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS, help="how many at once (default: all)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    result = measure(options.repeats, options.tokens, tuple(options.streams))
+    if options.repeats < 1 or options.tokens < 1 or min(options.streams) < 1:
+        parser.error("--repeats, --tokens and --streams are 1 or more")
+    try:
+        result = measure(options.repeats, options.tokens, tuple(options.streams))
+    except ValueError as error:
+        sys.exit(f"null_stream: {error}")
     show(result)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

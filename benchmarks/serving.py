@@ -214,8 +214,11 @@ def through_http(client: Peer, url: str, model: str, messages: Sequence[str], to
 
 
 def watch(url: str) -> subprocess.Popen[str]:
-    """`health_watch.py` on this server."""
+    """`health_watch.py` on this server, once it has been answered: its process takes longer to start than a burst."""
     command = [sys.executable, str(ROOT / "benchmarks" / "health_watch.py"), url]
-    return subprocess.Popen(
+    watcher = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
+    assert watcher.stdout is not None
+    watcher.stdout.readline()
+    return watcher

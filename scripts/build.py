@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ from scripts.bundle import room  # noqa: E402 - found through the line above
 from scripts.bundle.archive import files_in  # noqa: E402
 from scripts.bundle.contents import PROGRAM, packages  # noqa: E402
 from scripts.bundle.options import Wish, add_flags, wish_of  # noqa: E402
+from scripts.interrupted import alone, ends_in_a_line  # noqa: E402
 
 SUFFIX = ".exe" if sys.platform == "win32" else ""
 LICENCES = "licences"
@@ -35,14 +37,17 @@ def program_of(wish: Wish, dist: Path) -> Path:
 
 
 def build(wish: Wish, dist: Path, work: Path) -> Path:
-    """Run PyInstaller; returns the program. Errors: CalledProcessError."""
+    """Run PyInstaller; returns the program. One that is half made is not left. Errors: CalledProcessError."""
     program = program_of(wish, dist)
     shutil.rmtree(program.parent, ignore_errors=True)
     command = [sys.executable, "-m", "PyInstaller", str(ROOT / "fluid_server.spec"), "--noconfirm"]
     command += ["--log-level", "WARN", "--workpath", str(work)]
     command += ["--distpath", str(program.parent if wish.onefile else dist), "--", *wish.flags()]
-    subprocess.run(command, cwd=ROOT, check=True)
-    shutil.copytree(work / "fluid_server" / LICENCES, program.parent / LICENCES)
+    with ExitStack() as unfinished:
+        unfinished.callback(shutil.rmtree, program.parent, ignore_errors=True)
+        alone(command, ROOT).check_returncode()
+        shutil.copytree(work / "fluid_server" / LICENCES, program.parent / LICENCES)
+        unfinished.pop_all()
     return program
 
 
@@ -73,7 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(ends_in_a_line("build", main))

@@ -8,12 +8,15 @@ uv run scripts/check.py --fix        format and fix what can be fixed, then chec
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # scripts is no package that is installed
+
+from scripts.interrupted import attended, ends_in_a_line  # noqa: E402 - after the path is set
+
 STEPS = {
     "format": ["ruff", "format", "--check"],
     "lint": ["ruff", "check"],
@@ -42,7 +45,7 @@ def passes(step: str, fix: bool) -> bool:
     command = FIXING.get(step, STEPS[step]) if fix else STEPS[step]
     print(f"== {step}: {' '.join(command)}", flush=True)
     started = time.monotonic()
-    code = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
+    code = attended([sys.executable, "-m", *command], ROOT)
     verdict = "ok" if code == 0 else f"failed with exit code {code}"
     print(f"== {step}: {verdict} after {time.monotonic() - started:.1f} s\n", flush=True)
     return code == 0
@@ -72,4 +75,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ends_in_a_line("check", main))

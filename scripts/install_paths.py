@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # scripts is no package that is installed
 
-from scripts.paths.place import Failed, Place, can_hide, program_in  # noqa: E402 - after the path is set
+from scripts.interrupted import alone, ends_in_a_line  # noqa: E402 - after the path is set
+from scripts.paths.place import Failed, Place, can_hide, program_in  # noqa: E402
 from scripts.paths.trial import chats, runtimes, says_what_to_do  # noqa: E402
 
 PROGRAM = "fluid-server"
@@ -167,7 +168,7 @@ def _files(names: Sequence[str]) -> list[Path]:
 
 def build(folder: Path) -> Material:
     """Our wheel and source archive, of this tree."""
-    subprocess.run(["uv", "build", "--quiet", "--out-dir", str(folder), str(ROOT)], check=True)
+    alone(["uv", "build", "--quiet", "--out-dir", str(folder), str(ROOT)], ROOT).check_returncode()
     return material_of(next(folder.glob("*.whl")))
 
 
@@ -203,4 +204,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ends_in_a_line("install_paths", main))

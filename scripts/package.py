@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # scripts is no package that is installed
 
 from fluid_server import __version__  # noqa: E402 - after the path is set
+from scripts.interrupted import ends_in_a_line  # noqa: E402
 from scripts.shipping.archive import archive, platform_name, sha256, write_sums  # noqa: E402
 from scripts.shipping.notes import check_tag, release_notes  # noqa: E402
 from scripts.shipping.sbom import environment_sbom, packages_in, sbom_of  # noqa: E402
@@ -36,19 +38,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def program(given: argparse.Namespace) -> int:
-    """The archive of a built program, and beside it its checksum and its bill of materials."""
+    """The archive of a built program, and beside it its checksum and its bill of materials: all of them, or none."""
     name = f"fluid-server-{__version__}-{platform_name()}"
-    made = archive(given.folder, given.out, name, as_zip=sys.platform == "win32", moment=_moment())
-    print(f"{made}  {made.stat().st_size / 1000**2:.1f} MB")
-    sums = made.with_name(f"{made.name}.sha256")
-    sums.write_text(f"{sha256(made)}  {made.name}\n", encoding="utf-8", newline="\n")
-    print(sums)
-    if given.sbom:
-        bill = given.out / f"{name}.cdx.json"
-        found = sbom_of(environment_sbom(), packages_in(given.folder))
-        bill.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-        print(f"{bill}  {len(found['components'])} parts")
+    given.out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=given.out) as folder:
+        made = archive(given.folder, Path(folder), name, as_zip=sys.platform == "win32", moment=_moment())
+        sums = made.with_name(f"{made.name}.sha256")
+        sums.write_text(f"{sha256(made)}  {made.name}\n", encoding="utf-8", newline="\n")
+        files = [made, sums]
+        if given.sbom:
+            files.append(_bill(Path(folder, f"{name}.cdx.json"), given.folder))
+        for file in files:
+            print(f"{file.replace(given.out / file.name)}  {(given.out / file.name).stat().st_size / 1000**2:.1f} MB")
     return 0
+
+
+def _bill(file: Path, program: Path) -> Path:
+    inside = packages_in(program)
+    found = sbom_of(environment_sbom(), inside)
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    return file
 
 
 def sums(given: argparse.Namespace) -> int:
@@ -97,4 +106,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ends_in_a_line("package", main))

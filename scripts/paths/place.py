@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from scripts.interrupted import alone
+
 LIMIT = 1800.0  # seconds: to compile llama.cpp takes minutes
 WINDOWS = sys.platform == "win32"
 OURS = ("FLUID_", "VIRTUAL_ENV", "CONDA", "PYTHON", "UV_PROJECT", "PIP_", "PIPX_", "CMAKE_ARGS")
@@ -42,18 +44,8 @@ class Place:
     def run(self, *command: str | Path, env: Mapping[str, str] | None = None) -> str:
         """What a command says on both streams. Errors: Failed; TimeoutExpired after half an hour."""
         words = self.command(*command)
-        done = subprocess.run(
-            words,
-            cwd=self.folder,
-            env=self.environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=LIMIT,
-        )
+        pipe, both = subprocess.PIPE, subprocess.STDOUT
+        done = alone(words, self.folder, env=self.environment(env), stdout=pipe, stderr=both, timeout=LIMIT)
         if done.returncode:
             raise Failed([str(word) for word in command], done.returncode, done.stdout)
         return done.stdout

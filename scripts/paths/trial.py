@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from scripts.interrupted import end
 from scripts.paths.place import Failed, Place
 
 CHATS = {"openvino": "fluid-tiny-ov", "llamacpp": "fluid-tiny-gguf"}
@@ -72,7 +73,7 @@ def served(place: Place, program: Path, *flags: str) -> Generator[tuple[str, Ite
             yield address, iter(process.stderr)
         finally:
             over.cancel()
-            process.terminate()
+            end(process)
 
 
 def _address(lines: Iterator[str], program: Path) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fluid_server import __version__
+from scripts.interrupted import alone
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = "cyclonedx-bom==7.5.0"
@@ -29,7 +30,8 @@ def environment_sbom() -> dict[str, Any]:
     """All packages that are installed beside this Python. Errors: CalledProcessError; OSError without uv."""
     command = ["uv", "tool", "run", "--from", TOOL, "cyclonedx-py", "environment", "--output-reproducible"]
     options = ["--spec-version", "1.6", "--mc-type", "application", "--pyproject", str(ROOT / "pyproject.toml")]
-    done = subprocess.run([*command, *options, sys.executable], check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    done = alone([*command, *options, sys.executable], ROOT, stdout=subprocess.PIPE)
+    done.check_returncode()
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 

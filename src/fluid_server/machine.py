@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+CPUS = Path("/proc/cpuinfo")  # of Linux
+
 
 def process_architecture() -> str:
     """The architecture this Python was built for: x64, arm64 or what the platform calls it."""
@@ -33,12 +35,25 @@ def normal_architecture(name: str) -> str:
     return known.get(name.lower(), name.lower())
 
 
-def linux_says_amx(facts: Path = Path("/proc/cpuinfo")) -> bool:
+def linux_says_amx(facts: Path = CPUS) -> bool:
     """Whether Linux names AMX among the processor's abilities; False on other systems, which do not say."""
+    return "amx_tile" in _told(facts)
+
+
+def cpu_name(facts: Path = CPUS) -> str:
+    """What the processor is called; its architecture where nobody says. Linux has a file, others tell Python."""
+    for line in _told(facts).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name" and value.strip():
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _told(facts: Path) -> str:
     try:
-        return "amx_tile" in facts.read_text(encoding="utf-8", errors="replace")
+        return facts.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
+        return ""
 
 
 def espeak_library(environment: Mapping[str, str]) -> Path | None:

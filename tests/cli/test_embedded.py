@@ -196,7 +196,8 @@ def test_the_parent_is_waited_for_where_more_than_a_thousand_files_are_open() ->
 @contextmanager
 def _many_open_files() -> Generator[None, None, None]:
     """So many that the next one is beyond what select takes."""
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        pytest.skip("not there")
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

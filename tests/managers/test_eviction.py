@@ -80,6 +80,14 @@ def test_who_went_first_stays_where_a_larger_one_alone_makes_room() -> None:
     assert judged(model(5), residents, limit=8).evict == ("large",)
 
 
+def test_states_are_kept_for_all_that_run_at_once_before_the_kv_cache_gets_its_share() -> None:
+    spec = replace(model(1), state_bytes=GB // 16)
+    assert estimate(spec, parallel=16).total == 2 * GB
+    bounds = Bounds(4 * GB, 100 * GB, 9)
+    assert decide(spec, [], bounds, now=NOW, parallel=16).kv_budget == GB
+    assert not decide(spec, [], replace(bounds, limit=2 * GB - 1), now=NOW, parallel=16).fits
+
+
 def test_half_of_what_the_weights_leave_is_for_the_kv_cache() -> None:
     assert judged(model(2), [], limit=6).kv_budget == 2 * GB
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ from fluid_server.runtimes.llamacpp_native import NativeDriver
 from fluid_server.runtimes.llamacpp_native_library import the_library
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
 from fluid_server.types import ModelSpec, RuntimeOptions, Sampling
-from tests.runtimes.kinds_of_memory import KINDS, made
+from tests.runtimes.kinds_of_memory import CONTEXT, KINDS, made
 
 pytest.importorskip("llama_cpp", reason="the extra 'native' is not installed")
 
 PLAN = Plan(max_tokens=24, sampling=complete(Sampling(temperature=0.0), Sampling()), ignore_eos=True)
+MANY = 64  # sequences: the log tells hundredths of MiB
+SIZE = re.compile(r"^llama_(kv_cache|memory_recurrent): size = +([0-9.]+) MiB", re.MULTILINE)
 HISTORY = [100 + number * 7 % 1900 for number in range(200)]
 Answers = dict[int, tuple[str, int]]
 
@@ -109,3 +113,20 @@ def test_a_stopped_step_leaves_nothing_behind(
         told += driver.advance()
     driver.release(1)
     assert "".join(piece.text for piece in told) == alone(spec, HISTORY[:50])
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "hybrid"])
+def test_the_catalog_counts_cells_and_states_as_llama_cpp_does(tmp_path: Path, kind: str) -> None:
+    found = made(kind, tmp_path)
+    said: list[str] = []
+    library = the_library()
+    listener = library.c.llama_log_callback(lambda level, text, data: said.append(text.decode("utf-8", "replace")))
+    library.c.llama_log_set(listener, None)
+    try:
+        NativeDriver(found, RuntimeOptions(parallel=MANY, context_length=CONTEXT)).close()
+    finally:
+        library.c.llama_log_set(library._listener, None)
+    sizes = {name: float(size) for name, size in SIZE.findall("".join(said))}
+    cells = MANY * CONTEXT * (found.kv_bytes_per_token or 0)
+    assert sizes["memory_recurrent"] == pytest.approx(MANY * found.state_bytes / 2**20, abs=0.005)
+    assert sizes.get("kv_cache", 0.0) == pytest.approx(cells / 2**20, abs=0.005)

@@ -24,6 +24,18 @@ def test_a_program_becomes_an_archive_with_its_checksum(tmp_path: Path, capsys: 
     assert len((out / "SHA256SUMS").read_text(encoding="utf-8").splitlines()) == 2
 
 
+def test_what_could_not_be_finished_leaves_the_former_files_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "fluid-server").write_bytes(b"code")
+    out = tmp_path / "out"
+    command = ["program", str(tmp_path / "program"), "--out", str(out)]
+    assert package.main([*command, "--no-sbom"]) == 0
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    (tmp_path / "program" / "more").write_bytes(b"code")
+    assert package.main(command) == 1  # there is nothing of which a bill of materials could be made
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
 def test_files_get_the_time_that_reproducible_builds_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1790000000")
     (tmp_path / "program").mkdir()

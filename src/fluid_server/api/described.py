@@ -11,7 +11,6 @@ from fluid_server.catalog.presets import preset
 from fluid_server.content.dialects import skills
 from fluid_server.managers.arrivals import ON_THE_WAY
 from fluid_server.managers.download_record import failure_of
-from fluid_server.managers.estimate import estimate
 from fluid_server.managers.memory import idle_since, memory_of
 from fluid_server.managers.runtime_manager import RuntimeManager
 from fluid_server.managers.slot import Slot
@@ -40,7 +39,7 @@ def model_body(manager: RuntimeManager, spec: ModelSpec, *, download: str | None
         architecture=spec.architecture,
         size_bytes=spec.size_bytes,
         memory_bytes=memory_of(slot),
-        memory_estimate_bytes=estimate(spec, manager.context_length).total,
+        memory_estimate_bytes=manager.estimate(spec).total,
         pinned=slot.pinned,
         leases=slot.leases,
         queued=slot.turnstile.waiting,

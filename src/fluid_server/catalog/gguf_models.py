@@ -13,6 +13,7 @@ from fluid_server.catalog import sidecar
 from fluid_server.catalog.folder import BadModel, File, Folder, explain, missing
 from fluid_server.catalog.ggml import FILE_TYPES, preference, quantization_in
 from fluid_server.catalog.gguf import GgufError, Header, Value, read_header
+from fluid_server.catalog.gguf_memory import kv_bytes_per_token, state_bytes
 from fluid_server.catalog.gguf_names import is_projector, joined, projector_preference
 from fluid_server.types import Adapter, Format, Kind, ModelSpec, Sampling
 
@@ -120,7 +121,10 @@ def _described(header: Header, file: File, folder: Folder, *, loose: bool) -> di
         "kind": _kind(architecture, meta),
         "architecture": architecture,
         "context_length": sidecar.whole(meta.get(f"{architecture}.context_length")),
-        "kv_bytes_per_token": _kv_bytes_per_token(architecture, meta),
+        "kv_bytes_per_token": None
+        if architecture in EMBEDDING_ARCHITECTURES
+        else kv_bytes_per_token(architecture, meta),
+        "state_bytes": state_bytes(architecture, meta),
         "pooling": POOLED.get(meta.get(f"{architecture}.pooling_type")),
         "chat_template": template if isinstance(template, str) else None,
         "special_tokens": header.special_tokens,
@@ -154,26 +158,6 @@ def _sampling(meta: Mapping[str, Value], beside: Sampling) -> Sampling:
     )
     told = {part.name: getattr(beside, part.name) for part in fields(Sampling)}
     return replace(own, **{name: value for name, value in told.items() if value is not None})
-
-
-def _kv_bytes_per_token(architecture: str, meta: Mapping[str, Value]) -> int | None:
-    """What one token takes in a 16-bit KV cache, over all layers; heads may be given for each layer."""
-    if architecture in EMBEDDING_ARCHITECTURES:
-        return None
-
-    def number(key: str) -> int | None:
-        return sidecar.whole(meta.get(f"{architecture}.{key}"))
-
-    layers, heads = number("block_count"), number("attention.head_count")
-    width = (number("embedding_length") or 0) // heads if heads else 0
-    keys, values = number("attention.key_length") or width, number("attention.value_length") or width
-    each = meta.get(f"{architecture}.attention.head_count_kv")
-    if isinstance(each, tuple):
-        kv_heads = sum(sidecar.whole(count) or 0 for count in each)
-    else:
-        caching = (layers or 0) // (number("full_attention_interval") or 1)
-        kv_heads = caching * (sidecar.whole(each) or heads or 0)
-    return sidecar.KV_ELEMENT_BYTES * kv_heads * (keys + values) or None
 
 
 def _with_projector(models: list[Found], projectors: list[Found]) -> list[Found]:

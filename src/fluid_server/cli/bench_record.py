@@ -19,11 +19,10 @@ import psutil
 from fluid_server import __version__
 from fluid_server.cli.bench_figures import HEADLINES, Figures, headline, over_runs
 from fluid_server.errors import InvalidRequest
-from fluid_server.machine import machine_architecture, process_architecture
+from fluid_server.machine import cpu_name, machine_architecture, process_architecture
 
 STDOUT = "-"
 ENGINES = ("openvino-genai", "xllamacpp", "llama-cpp-python")
-CPUS = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows the name
 COLUMNS = ("run", "streams", "seconds", "answers", "failed", "cut", *HEADLINES, "machine_cpu")
 
 
@@ -90,7 +89,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "architecture": machine_architecture(),
         "process_architecture": process_architecture(),
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "cores": psutil.cpu_count(logical=False),
         "threads": psutil.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -100,17 +99,6 @@ def machine() -> dict[str, Any]:
         "fluid_server": __version__,
         **{name.replace("-", "_"): found for name in ENGINES if (found := _version(name)) is not None},
     }
-
-
-def _cpu() -> str:
-    try:
-        for line in CPUS.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def _version(package: str) -> str | None:

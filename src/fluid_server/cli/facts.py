@@ -74,7 +74,8 @@ def of_files(spec: ModelSpec) -> Json:
 
 def of_machine(spec: ModelSpec, config: ServerConfig, report: Report) -> Json:
     """What it would take here, and what would run it."""
-    estimates = {one.total: one for one in (estimate(spec, length) for length in _contexts(spec, config))}
+    lengths = _contexts(spec, config)
+    estimates = {one.total: one for one in (estimate(spec, length, parallel=config.parallel) for length in lengths)}
     return {
         "memory": [] if spec.problem else [asdict(one) | {"total": total} for total, one in estimates.items()],
         "runs_with": [asdict(one) for one in select(spec, report, config.device).candidates],

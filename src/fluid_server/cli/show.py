@@ -144,10 +144,9 @@ def _state(facts: Json) -> str:
 
 def _memory(one: Json) -> str:
     context = f" with a context of {one['context_length']} tokens" if one["kv_cache"] else ""
-    parts = [("weights", one["weights"]), ("context", one["kv_cache"]), ("process", one["base"])]
-    return (
-        f"about {size(one['total'])}{context} ({', '.join(f'{name} {size(count)}' for name, count in parts if count)})"
-    )
+    named = {"weights": "weights", "kv_cache": "context", "states": "states", "base": "process"}
+    parts = ", ".join(f"{name} {size(one[part])}" for part, name in named.items() if one[part])
+    return f"about {size(one['total'])}{context} ({parts})"
 
 
 def _files(facts: Json) -> str:

@@ -15,27 +15,33 @@ LEAST_CONTEXT = 512  # tokens: a context is shortened to this before the model i
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a model takes: the worker itself, its weights, and a KV cache for ``context_length`` tokens."""
+    """What a model takes: the worker itself, its weights, a KV cache for ``context_length`` tokens, and the states of
+    recurrent layers for all sequences that run at once."""
 
     base: int
     weights: int
     kv_cache: int
+    states: int
     context_length: int | None
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.base + self.weights + self.kv_cache
+        return self.base + self.weights + self.states + self.kv_cache
 
 
-def estimate(spec: ModelSpec, context_length: int | None = None) -> Estimate:
-    """The estimate for a context: that of the model, or a shorter one if ``context_length`` says so."""
+def estimate(spec: ModelSpec, context_length: int | None = None, *, parallel: int = 1) -> Estimate:
+    """The estimate for a context: that of the model, or a shorter one if ``context_length`` says so.
+
+    ``parallel``: how many sequences run at once.
+    """
     limits = [limit for limit in (context_length, spec.context_length) if limit is not None]
     context = min(limits, default=None)
     return Estimate(
         base=WORKER_BASE,
         weights=_weights(spec),
         kv_cache=(spec.kv_bytes_per_token or 0) * (context or 0),
+        states=spec.state_bytes * parallel,
         context_length=context,
     )
 

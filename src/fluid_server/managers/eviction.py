@@ -44,7 +44,13 @@ class Bounds:
 
 
 def decide(
-    spec: ModelSpec, residents: Sequence[Resident], bounds: Bounds, *, now: float, context_length: int | None = None
+    spec: ModelSpec,
+    residents: Sequence[Resident],
+    bounds: Bounds,
+    *,
+    now: float,
+    context_length: int | None = None,
+    parallel: int = 1,
 ) -> Verdict:
     """Whether ``spec`` fits, and which idle models must go for it: the longest idle first, weighted by reload cost.
 
@@ -52,7 +58,8 @@ def decide(
     that makes sense where all who may go have gone.
     """
     useful, least = (
-        estimate(spec, min(context_length or tokens, tokens)) for tokens in (USEFUL_CONTEXT, LEAST_CONTEXT)
+        estimate(spec, min(context_length or tokens, tokens), parallel=parallel)
+        for tokens in (USEFUL_CONTEXT, LEAST_CONTEXT)
     )
     for wanted in (useful, least):
         leaving = _who_goes(wanted.total, residents, bounds, now)
@@ -65,7 +72,7 @@ def decide(
 
 def _kv_budget(useful: Estimate, free: int) -> int:
     """A share of what is left beside the weights; all of it where the share is too little for a useful context."""
-    spare = max(0, free - useful.base - useful.weights)
+    spare = max(0, free - useful.base - useful.weights - useful.states)
     return min(spare, max(useful.kv_cache, round(spare * KV_SHARE)))
 
 

@@ -93,8 +93,9 @@ class Room:
 
     def _promise(self, slot: Slot, kv_budget: int) -> int:
         """What the model will take: its KV cache has room for ``parallel`` contexts, or for what it may take."""
-        one = estimate(slot.spec, self._config.context_length)
-        return one.base + one.weights + min(kv_budget, round(one.kv_cache * self._config.parallel * WITH_SHELF))
+        parallel = self._config.parallel
+        one = estimate(slot.spec, self._config.context_length, parallel=parallel)
+        return one.base + one.weights + one.states + min(kv_budget, round(one.kv_cache * parallel * WITH_SHELF))
 
     async def _drained(self) -> None:
         """Wait for those that are leaving; one that never does is counted as one that stays."""
@@ -129,7 +130,8 @@ class Room:
             )
             for one in others
         ]
-        return decide(slot.spec, residents, bounds, now=now, context_length=self._config.context_length)
+        context_length, parallel = self._config.context_length, self._config.parallel
+        return decide(slot.spec, residents, bounds, now=now, context_length=context_length, parallel=parallel)
 
     def _does_not_fit(self, slot: Slot, verdict: Verdict, others: list[Slot]) -> str:
         staying = sum(idle_since(one) is None for one in others)

@@ -20,6 +20,7 @@ from fluid_server.errors import (
 )
 from fluid_server.managers.arrivals import Arrivals
 from fluid_server.managers.download_manager import DownloadManager
+from fluid_server.managers.estimate import Estimate, estimate
 from fluid_server.managers.events import EventFeed
 from fluid_server.managers.gauges import gauges
 from fluid_server.managers.grace import Grace
@@ -62,7 +63,6 @@ class RuntimeManager:
         self._deleting: set[Slot] = set()
         self._background: set[asyncio.Task[None]] = set()
         self.metrics.watch(lambda: gauges(self.slots(), self.downloads.downloads()))
-        self.context_length = config.context_length
         self.warming = False
 
     # --- life --------------------------------------------------------------------------------------------
@@ -121,6 +121,10 @@ class RuntimeManager:
     def default_keep_alive(self) -> float:
         """Seconds that a model stays after its last request where nobody says otherwise, or FOR_EVER."""
         return self._lifecycle.default_keep_alive
+
+    def estimate(self, spec: ModelSpec) -> Estimate:
+        """What the model would take of memory with the configured context and number of requests."""
+        return estimate(spec, self._config.context_length, parallel=self._config.parallel)
 
     def dialect(self, spec: ModelSpec) -> str | None:
         """The dialect that the configuration sets for a model."""

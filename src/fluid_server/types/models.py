@@ -91,6 +91,7 @@ class ModelSpec:
     many seconds of silence a speech model should have between what it hears at once, where its folder says so.
     ``pooling`` is how an embedding model's vectors of single tokens become one: mean, cls (the first token's) or last;
     None where its files do not say.
+    ``state_bytes`` is what recurrent layers keep of each sequence that may run, however long it is.
     """
 
     id: str
@@ -113,6 +114,7 @@ class ModelSpec:
     mmproj: Path | None = None
     adapters: tuple[Adapter, ...] = ()
     kv_bytes_per_token: int | None = None
+    state_bytes: int = 0
     modified: float = 0.0
     problem: str | None = None
 
