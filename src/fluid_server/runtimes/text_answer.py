@@ -29,6 +29,7 @@ class Answer:
         self._json: list[str] | None = [] if prompt.json else None
         self._custom = {tool.name for tool in use.tools if tool.custom} if use is not None else set()
         self._one_call = use is not None and not use.parallel
+        self._may_be_plain = not (prompt.stops or prompt.json or self._one_call)
         self._inputs: dict[int, CustomInput] = {}
         self._calls = 0
         self._fed = 0  # characters, of which so many are free of stop strings:
@@ -37,16 +38,31 @@ class Answer:
 
     def take(self, piece: Piece) -> tuple[list[Event], str | None]:
         """What a piece means, and OpenAI's finish_reason where it is the last."""
+        if (said := self._plain(piece)) is not None:
+            return [TextPiece(self.choice, said)] if said else [], None
         self._thought = False
         events: list[Event] = []
-        for text, logprob in _units(piece):
-            events += self._feed(text, logprob)
-            if self._stops.stopped or self._called_enough:
-                break
+        if piece.logprobs:
+            events = self._feed_tokens(piece)
+        elif piece.text:
+            events = self._feed(piece.text)
         finish = self._finish(piece, events)
         if self._thinking or self._thought:
             self.reasoning_tokens += piece.tokens
         return events, finish
+
+    def _plain(self, piece: Piece) -> str | None:
+        """What a piece says where that is nothing but text for the user, as in most of an answer; None elsewhere.
+
+        The same would come of the long way, at several times the cost.
+        """
+        if not self._may_be_plain or piece.finish is not None or piece.logprobs or self._thinking or self._unsettled:
+            return None
+        said = self._reader.plain(piece.text)
+        if said is not None:
+            self._fed += len(piece.text)
+            self._safe += len(piece.text)
+        return said
 
     @property
     def is_broken(self) -> bool:
@@ -81,7 +97,15 @@ class Answer:
     def _called_enough(self) -> bool:
         return self._one_call and self._reader.calls_ended > 0
 
-    def _feed(self, text: str, logprob: TokenLogprob | None) -> list[Event]:
+    def _feed_tokens(self, piece: Piece) -> list[Event]:
+        events: list[Event] = []
+        for text, logprob in _units(piece):
+            events += self._feed(text, logprob)
+            if self._stops.stopped or self._called_enough:
+                break
+        return events
+
+    def _feed(self, text: str, logprob: TokenLogprob | None = None) -> list[Event]:
         self._fed += len(text)
         if logprob is not None:
             self._unsettled.append((self._fed + (not text), logprob))  # part of a character goes with the rest of it
@@ -90,9 +114,8 @@ class Answer:
         return self._told(self._reader.feed(safe))
 
     def _told(self, heard: Iterable[Heard]) -> list[Event]:
-        events: list[Event] = []
-        for one in self._wanted(heard) if self._one_call else heard:
-            events += self._event(one)
+        told = [self._event(one) for one in (self._wanted(heard) if self._one_call else heard)]
+        events = [event for event in told if event is not None]
         if not self._unsettled:
             return events
         settled = self._settled()
@@ -117,23 +140,23 @@ class Answer:
             found.append(self._unsettled.popleft()[1])
         return found
 
-    def _event(self, heard: Heard) -> list[Event]:
+    def _event(self, heard: Heard) -> Event | None:
         match heard:
             case Said(text=text):
                 self._thinking = False
                 if self._json is not None:
                     self._json.append(text)
-                return [TextPiece(self.choice, text)]
+                return TextPiece(self.choice, text)
             case Thought(text=text):
                 self._thinking = self._thought = True
-                return [ReasoningPiece(self.choice, text)]
+                return ReasoningPiece(self.choice, text)
             case Called(index=index, name=name):
                 self._thinking = False
-                return [self._call(index, name)]
+                return self._call(index, name)
             case Argued(index=index, text=text):
                 if (custom := self._inputs.get(index)) is not None and not self._raw:
                     text = custom.feed(text)
-                return [ToolPiece(self.choice, index, text, custom=custom is not None)] if text else []
+                return ToolPiece(self.choice, index, text, custom=custom is not None) if text else None
 
     def _call(self, index: int, name: str) -> ToolPiece:
         self._calls += 1
@@ -155,9 +178,7 @@ def _last(tokens: list[TokenLogprob], length: int) -> tuple[TokenLogprob, ...]:
 
 
 def _units(piece: Piece) -> Sequence[tuple[str, TokenLogprob | None]]:
-    """A piece token by token where its tokens are to be accounted for, else as a whole."""
-    if not piece.logprobs:
-        return ((piece.text, None),) if piece.text else ()
+    """A piece token by token, and what its text has beyond them."""
     units: list[tuple[str, TokenLogprob | None]] = [(logprob.text, logprob) for logprob in piece.logprobs]
     known = sum(len(text) for text, _ in units)
     return [*units, (piece.text[known:], None)] if len(piece.text) > known else units

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from fluid_server.content.dialects import DIALECTS, Argued, Called, Dialect, Heard, Said, Thought
+from fluid_server.content.dialects import DIALECTS, Argued, Called, Dialect, Heard, Reader, Said, Thought
 from fluid_server.types import Tool, ToolUse
 
 TOOLS = (
@@ -68,22 +68,34 @@ def heed(heard: Iterable[Heard]) -> Heeded:
 def listen(
     dialect: str | Dialect, pieces: Sequence[str], use: ToolUse | None = USE, *, thinking: bool = False
 ) -> Heeded:
-    """What the reader of a dialect makes of an answer that comes in these pieces."""
+    """What the reader of a dialect makes of an answer that comes in these pieces, and its quick way does too."""
     one = DIALECTS[dialect] if isinstance(dialect, str) else dialect
-    reader = one.reader(use, thinking=thinking)
+    reader, quick = one.reader(use, thinking=thinking), one.reader(use, thinking=thinking)
     heard: list[Heard] = []
+    glanced: list[Heard] = []
     fed = 0
     for piece in pieces:
         fed += len(piece)
         heard += reader.feed(piece)
         assert 0 <= reader.held <= fed
+        glanced += glance(quick, piece)
+        assert quick.held == reader.held
     heard += reader.flush()
     assert reader.held == 0
     assert reader.flush() == []
     result = heed(heard)
+    assert heed([*glanced, *quick.flush()]) == result
     result.ended = reader.calls_ended
     assert result.ended <= len(result.calls)
     return result
+
+
+def glance(reader: Reader, piece: str) -> list[Heard]:
+    """What a reader tells of a piece that it may take for plain text at a glance."""
+    said = reader.plain(piece)
+    if said is None:
+        return reader.feed(piece)
+    return [Said(said)] if said else []
 
 
 def cuts(text: str) -> Iterable[list[str]]:

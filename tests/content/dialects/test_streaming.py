@@ -140,3 +140,18 @@ def test_arguments_are_json_whatever_python_wrote() -> None:
         "h": "nan",
     }
     assert arguments.encode()
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_plain_text_is_seen_at_a_glance(dialect: str) -> None:
+    one = reader(dialect)
+    one.feed("<|channel|>final<|message|>" if dialect == "harmony" else "It is a")
+    assert [one.plain(piece) for piece in (" warm", " and", " quiet", " day.")] == [" warm", " and", " quiet", " day."]
+
+
+def test_what_may_be_more_than_text_is_not_decided_at_a_glance() -> None:
+    one = reader("hermes")
+    assert one.plain("Hello") is None  # nobody has looked at the beginning of the answer yet
+    assert one.feed("Hello") == [Said("Hello")]
+    assert one.plain(" <tool") is None
+    assert one.plain(", you") == ", you"

@@ -54,6 +54,13 @@ class Reader(ABC):
     def feed(self, text: str) -> list[Heard]:
         """What this further text makes clear."""
 
+    def plain(self, text: str) -> str | None:
+        """What this further text makes clear, if nothing but text for the user; None where it is to be fed instead.
+
+        A quicker way for most of an answer, which comes to the same.
+        """
+        return None
+
     @abstractmethod
     def flush(self) -> list[Heard]:
         """What was held back, now that no more text comes. An unfinished call keeps what it has."""

@@ -34,6 +34,10 @@ class Marks:
         self._firsts = {mark[0] for mark in marks}
         self._longest = max((len(mark) for mark in marks), default=1)
 
+    def none_in(self, text: str) -> bool:
+        """Whether certainly no mark is in it, nor the beginning of one: a quick question."""
+        return self._firsts.isdisjoint(text)
+
     def search(self, text: str) -> re.Match[str] | None:
         """The first mark."""
         return self._pattern.search(text)
@@ -63,6 +67,22 @@ class Incoming:
         self.text = ""
         self.at = 0
         self.ended = False
+        self._until: tuple[Marks, Callable[[str], None]] | None = None  # where it is all that goes on
+
+    def plain(self, text: str, sink: Callable[[str], None]) -> str | None:
+        """Take what of this further text ``until`` would hand to ``sink``, if that is all that there is to do.
+
+        None, and nothing was taken, where there may be more to do.
+        """
+        if self._until is None:
+            return None
+        marks, to = self._until
+        known = self.text + text
+        if to != sink or not marks.none_in(known):
+            return None
+        end = marks.before(known, len(known))
+        self.text = known[end:]
+        return known[:end]
 
     def take(self) -> str:
         """All that has been read: it is decided upon."""
@@ -75,11 +95,9 @@ class Incoming:
 
     def more(self) -> Steps[bool]:
         """Wait for more text; False where no more comes."""
-        if self.ended:
-            return False
-        known = len(self.text)
-        yield
-        return len(self.text) > known
+        if not self.ended:
+            yield
+        return not self.ended
 
     def peek(self) -> Steps[str]:
         """The next character, not read; empty at the end."""
@@ -138,7 +156,10 @@ class Incoming:
                 return found[0]
             self.at = len(self.text) if self.ended else marks.begin(self.text)
             self._hand(sink)
-            if not (yield from self.more()):
+            self._until = marks, sink
+            more = yield from self.more()
+            self._until = None
+            if not more:
                 self.at = len(self.text)
                 self._hand(sink)
                 return ""

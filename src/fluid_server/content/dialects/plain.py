@@ -14,6 +14,10 @@ class PlainReader(Reader):
         """The text itself."""
         return [Said(text)] if text else []
 
+    def plain(self, text: str) -> str:
+        """The text itself."""
+        return text
+
     def flush(self) -> list[Heard]:
         """Nothing is ever held."""
         return []

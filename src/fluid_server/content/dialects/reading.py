@@ -31,6 +31,10 @@ class StepReader(Reader):
         self.incoming.text += text
         return self._run() if text else []
 
+    def plain(self, text: str) -> str | None:
+        """Where text for the user is all that is going on, and no mark begins."""
+        return self.incoming.plain(text, self.say)
+
     def flush(self) -> list[Heard]:
         """What is left, read as all there is."""
         self.incoming.ended = True
@@ -111,6 +115,13 @@ class MarkedReader(StepReader):
         self._has_thought = self._thinking
         self.line_marks = {self._opening, self._closing}
         self.wraps: frozenset[str] = frozenset()  # marks around the answer of a model that has thought
+
+    def plain(self, text: str) -> str | None:
+        """Where text for the user is all that is going on, and no mark begins."""
+        said = self.incoming.plain(text, self._say)
+        if said:
+            self._midline = not said.endswith("\n")
+        return said
 
     @abstractmethod
     def read_call(self, mark: str) -> Steps[bool]:
