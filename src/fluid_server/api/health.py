@@ -75,5 +75,5 @@ def _model(slot: Slot | None, spec: ModelSpec) -> ModelState:
         leases=slot.leases,
         queued=slot.turnstile.waiting,
         pinned=slot.pinned,
-        counters=WorkerCounters(**asdict(handle.counters)) if handle else None,
+        counters=WorkerCounters(**handle.counters._asdict()) if handle else None,
     )

@@ -29,7 +29,7 @@ class _Running:
     prompt: int
     tokens: list[int]
     certain: int
-    steps: int = 0
+    since: int
 
     @property
     def young(self) -> bool:
@@ -49,6 +49,7 @@ class PrefixGuard:
         self._running: dict[int, _Running] = {}
         self._short: set[tuple[int, ...]] = set()
         self._certain = _Certain(block, blocks)
+        self._steps = 0
 
     def may_start(self, prompt: Sequence[int]) -> bool:
         """Whether this prompt can share no block with a sequence that still writes into it."""
@@ -56,14 +57,13 @@ class PrefixGuard:
 
     def start(self, sequence: int, prompt: Sequence[int]) -> None:
         """Take a sequence in."""
-        self._running[sequence] = _Running(len(prompt), list(prompt), self._certain.reused(prompt))
+        self._running[sequence] = _Running(len(prompt), list(prompt), self._certain.reused(prompt), self._steps)
         if len(prompt) < self._block and len(self._short) <= MOST_SHORT:
             self._short.add(tuple(prompt))
 
     def step(self) -> None:
         """The engine is about to compute its next chunk."""
-        for run in self._running.values():
-            run.steps += 1
+        self._steps += 1
 
     def cached(self, sequence: int) -> int:
         """How many tokens of a prompt, all of which has been computed just now, were certainly not computed again.
@@ -72,7 +72,7 @@ class PrefixGuard:
         be given away, it had all that was ever computed. It may have had more.
         """
         run = self._running[sequence]
-        return max(run.certain, run.prompt - run.steps * self._chunk)
+        return max(run.certain, run.prompt - (self._steps - run.since) * self._chunk)
 
     def grow(self, sequence: int, ids: Sequence[int]) -> None:
         """These were generated."""

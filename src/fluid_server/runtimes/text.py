@@ -125,10 +125,12 @@ class TextRuntime(BaseRuntime):
         """One engine step; what it brought becomes text, ends and usage."""
         outcomes, self._ready = self._ready, []
         outcomes += self._fill()
+        tokens = 0
         for piece in self.advance() if self._started or self.leaving else []:
-            line = self._lines.get(piece.sequence)
-            if line is not None:
-                outcomes += self._take(piece, line)
+            if (line := self._lines.get(piece.sequence)) is not None:
+                tokens += piece.tokens
+                self._take(piece, line, outcomes)
+        self.count(completion_tokens=tokens)
         return outcomes
 
     def drop(self, request_id: int) -> bool:
@@ -213,20 +215,20 @@ class TextRuntime(BaseRuntime):
                 self._started.add(sequence)
         return outcomes
 
-    def _take(self, piece: Piece, line: Line) -> list[Outcome]:
+    def _take(self, piece: Piece, line: Line, outcomes: list[Outcome]) -> None:
         job = line.job
         if piece.error is not None:
-            return self._fail(job, piece.error)
+            outcomes += self._fail(job, piece.error)
+            return
         job.completion_tokens += piece.tokens
         job.cached_tokens = max(job.cached_tokens, piece.cached_tokens)
-        self.count(completion_tokens=piece.tokens)
         events, finish = line.answer.take(piece)
-        outcomes: list[Outcome] = [(job.id, event) for event in events]
+        for event in events:
+            outcomes.append((job.id, event))
         if finish == "stop" and line.answer.is_broken:
-            return outcomes + self._fail(job, _format_lost())
-        if finish:
+            outcomes += self._fail(job, _format_lost())
+        elif finish:
             outcomes += self._end(piece.sequence, line, finish)
-        return outcomes
 
     def _end(self, sequence: int, line: Line, finish: str) -> list[Outcome]:
         job, answer = line.job, line.answer

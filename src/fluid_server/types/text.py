@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluid_server.shapes import Shape
 from fluid_server.types.models import Sampling
@@ -115,9 +115,11 @@ class TokenLogprob:
     top: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
-    """A piece of one choice's text, complete UTF-8, free of stop strings."""
+class TextPiece(NamedTuple):
+    """A piece of one choice's text, complete UTF-8, free of stop strings.
+
+    Each token makes one in the worker and one in the server: a frozen dataclass takes four times as long to make.
+    """
 
     choice: int
     text: str

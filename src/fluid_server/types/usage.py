@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,8 @@ class Usage:
     spoken_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What a worker has done so far, counted by the worker itself."""
+class Counters(NamedTuple):
+    """What a worker has done so far, counted by the worker itself and told with each of its steps."""
 
     running: int = 0
     waiting: int = 0
