@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from fluid_server.types import (
     TextPiece,
     Usage,
 )
-from fluid_server.workers import loop
+from fluid_server.workers import loop, post
 from fluid_server.workers.protocol import Cancel, Events, Failed, Garbled, Load, Progress, Stop, Submit
 
 REQUEST = GenerateRequest(text="x")
@@ -217,3 +218,46 @@ def test_a_step_that_raises_ends_the_worker_with_a_plain_reason() -> None:
 )
 def test_engine_errors_lose_their_paths(raw: str, plain: str) -> None:
     assert plain_reason(RuntimeError(raw)) == plain
+
+
+def sizes(monkeypatch: pytest.MonkeyPatch, *messages: object, together: float, steady: bool = True) -> list[int]:
+    """How many events each message has that a worker sends; each request brings four, in three steps."""
+    monkeypatch.setattr(post, "TOGETHER", together)
+    monkeypatch.setattr(Puppet, "steady", steady)
+    _, wire, _ = run(*messages)
+    assert len(wire.outcomes()) == 4 * sum(isinstance(message, Submit) for message in messages)
+    return [len(message.items) for message in wire.heard if isinstance(message, Events)]
+
+
+FOREVER = 3600.0
+
+
+def test_pieces_that_come_faster_than_anybody_sees_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sizes(monkeypatch, Submit(1, REQUEST), together=FOREVER) == [1, 3]  # its first one at once, and its end
+
+
+def test_pieces_of_longer_steps_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sizes(monkeypatch, Submit(1, REQUEST), together=0.0) == [1, 1, 2]
+
+
+def test_nothing_waits_for_a_step_that_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sizes(monkeypatch, Submit(1, REQUEST), together=FOREVER, steady=False) == [1, 1, 2]
+
+
+def test_nothing_waits_for_a_step_that_does_something_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Submit(1, REQUEST), Cancel(99), Cancel(99)  # one is heard before each of the three steps
+    assert sizes(monkeypatch, *asked, together=FOREVER) == [1, 1, 2]
+
+
+def test_what_waits_is_told_before_the_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post, "TOGETHER", FOREVER)
+    monkeypatch.setattr(Puppet, "steady", True)
+    wire, runtime = Wire(), Puppet()
+    runtime.left[1] = 3
+    channel: Any = wire
+    with pytest.raises(RuntimeError), post.Post(channel, runtime) as sent:
+        for said in "abc":
+            sent.take([(1, TextPiece(0, said))], time.monotonic())
+        assert wire.outcomes() == [(1, TextPiece(0, "a"))]
+        raise RuntimeError
+    assert [event for _, event in wire.outcomes()] == [TextPiece(0, said) for said in "abc"]

@@ -28,6 +28,8 @@ class BaseRuntime(ABC):
     """
 
     name: ClassVar[str]
+    steady = False
+    """Whether a step takes about as long as the one before it, where no request has come or ended in between."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

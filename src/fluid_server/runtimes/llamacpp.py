@@ -55,6 +55,7 @@ class Driver(Protocol):
     context_length: int
     notes: tuple[str, ...]
     reserve_bytes: int  # of memory: taken only as conversations end
+    steady: bool  # whether ``advance`` computes, and does not wait for what computes
 
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         """Load the model. Errors: EngineFailed with the reason."""
@@ -94,6 +95,7 @@ class LlamaCppRuntime(TextRuntime):
         """Load the model with the first driver whose package is here."""
         progress("loading the weights", None)
         self._driver = driver(spec, options)
+        self.steady = self._driver.steady
         return ModelInfo(
             runtime=self.name,
             device=options.device,

@@ -36,6 +36,8 @@ DONE, FULL, STOPPED = 0, 1, 2  # what llama_decode says
 class NativeDriver:
     """One model in one context, with a unified KV cache for all its sequences."""
 
+    steady = True
+
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         self._library = the_library()
         self._model = load_model(self._library, spec, options)

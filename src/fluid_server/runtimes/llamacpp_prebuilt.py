@@ -59,6 +59,8 @@ class PrebuiltDriver:
     look through what lies there.
     """
 
+    steady = False
+
     def __init__(self, spec: ModelSpec, options: RuntimeOptions) -> None:
         xllamacpp: Any = import_module("xllamacpp")
         self.engine = f"llama.cpp (xllamacpp {version('xllamacpp')})"

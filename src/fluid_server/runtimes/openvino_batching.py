@@ -41,8 +41,20 @@ class _Waiting:
     deadline: float
 
 
+@dataclass(slots=True)
+class _Running:
+    """A sequence in the pipeline: how many tokens it may still generate, and whether it has generated any."""
+
+    handle: Any
+    left: int
+    logprobs: bool
+    begun: bool = False
+
+
 class Batching(Engine):
     """A step that raises has poisoned the pipeline: the worker then ends. So what could fail is tried before."""
+
+    steady = True
 
     def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None:
         self._genai = genai
@@ -66,10 +78,9 @@ class Batching(Engine):
         self._eos = end_tokens(self._pipeline.get_config())
         self._finishes = _finishes(genai)
         self._guard = _guard(scheduler, options.device) if scheduler.enable_prefix_caching else None
-        self._handles: dict[int, Any] = {}
+        self._running: dict[int, _Running] = {}
         self._held: dict[int, tuple[list[int], Any]] = {}
         self._abandoned: dict[int, Any] = {}
-        self._with_logprobs: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
         self._cancelled = 0
 
@@ -81,8 +92,6 @@ class Batching(Engine):
     def start(self, sequence: int, prompt: list[int], plan: Plan) -> None:
         refuse_what_no_pipeline_has(plan)
         config = generation_config(self._genai, plan)
-        if plan.logprobs is not None:
-            self._with_logprobs.add(sequence)
         if plan.shape is None:
             self._submit_in_turn(sequence, prompt, config)
             return
@@ -97,9 +106,12 @@ class Batching(Engine):
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         self._cancelled = 0
-        read = [self._read(sequence, handle) for sequence, handle in self._handles.items()]
-        self._let_go_of_abandoned()
-        return outputs + [output for output in read if output is not None]
+        for sequence, running in self._running.items():
+            if (output := self._read(sequence, running)) is not None:
+                outputs.append(output)
+        if self._abandoned:
+            self._let_go_of_abandoned()
+        return outputs
 
     @property
     def leaving(self) -> int:
@@ -111,11 +123,11 @@ class Batching(Engine):
 
         A sequence whose prompt is still being computed goes on to its end first: see openvino_prefixes.
         """
-        self._with_logprobs.discard(sequence)
         self._waiting.pop(sequence, None)
         self._held.pop(sequence, None)
-        if (handle := self._handles.pop(sequence, None)) is None:
+        if (running := self._running.pop(sequence, None)) is None:
             return
+        handle = running.handle
         if self._guard is not None and self._guard.is_young(sequence) and not _has_ended(self._genai, handle):
             self._abandoned[sequence] = handle
         else:
@@ -128,7 +140,7 @@ class Batching(Engine):
         handle.cancel()
         if self._guard is not None:
             self._guard.end(sequence)
-        if self._handles or self._abandoned:
+        if self._running or self._abandoned:
             self._cancelled += 1
         elif self._pipeline.has_non_finished_requests():
             self._pipeline.step()
@@ -157,7 +169,8 @@ class Batching(Engine):
         return outputs
 
     def _submit(self, sequence: int, prompt: list[int], config: Any) -> None:
-        self._handles[sequence] = self._pipeline.add_request(sequence, tensor(prompt), config)
+        handle = self._pipeline.add_request(sequence, tensor(prompt), config)
+        self._running[sequence] = _Running(handle, config.max_new_tokens, bool(config.logprobs))
         if self._guard is not None:
             self._guard.start(sequence, prompt)
 
@@ -172,7 +185,7 @@ class Batching(Engine):
 
     def _submit_compiled(self) -> list[Output]:
         """Sequences whose grammar is ready go on; what came of the others' is told."""
-        if not self._handles:
+        if not self._running:
             wait([one.grammar for one in self._waiting.values()], IDLE_WAIT, FIRST_COMPLETED)
         outputs = []
         for sequence, one in list(self._waiting.items()):
@@ -198,26 +211,42 @@ class Batching(Engine):
 
     # --- what a step brought -----------------------------------------------------------------------------
 
-    def _read(self, sequence: int, handle: Any) -> Output | None:
-        """What a step brought. Each question to a handle costs most of a microsecond: none is asked in vain."""
-        output = Output(sequence)
-        for part in handle.read().values() if handle.can_read() else ():
-            output.ids += part.generated_ids
-            if sequence in self._with_logprobs:
-                output.logprobs += part.generated_log_probs
-            output.finish = self._finishes.get(int(part.finish_reason)) or output.finish
-        output.count = len(output.ids)
-        if not output.count and output.finish is None:
-            if handle.get_status() != self._genai.GenerationStatus.IGNORED:
-                return None
-            output.error = _cache_full()
-        elif self._guard is not None:
-            self._guard.grow(sequence, output.ids)
-            output.cached = self._guard.cached(sequence)
-        if output.finish == "stop" and output.ids and output.ids[-1] in self._eos:
+    def _read(self, sequence: int, running: _Running) -> Output | None:
+        """What a step brought. Each question to the engine costs a microsecond or two: few are asked in vain."""
+        handle = running.handle
+        ids: list[int] = []
+        logprobs: list[float] = []
+        parts = list(handle.read().values()) if handle.can_read() else []
+        for part in parts:
+            ids += part.generated_ids
+            if running.logprobs:
+                logprobs += part.generated_log_probs
+        if not ids:
+            return self._silent(sequence, handle)
+        output = Output(sequence, ids, len(ids), logprobs=logprobs)
+        if self._guard is not None:
+            self._guard.grow(sequence, ids)
+            if not running.begun:
+                output.cached = self._guard.cached(sequence)
+        running.begun = True
+        running.left -= output.count
+        if running.left <= 0 or ids[-1] in self._eos:
+            self._finish(output, parts[-1].finish_reason)
+        return output
+
+    def _finish(self, output: Output, reason: Any) -> None:
+        output.finish = self._finishes.get(int(reason))
+        if output.finish == "stop" and output.ids[-1] in self._eos:
             output.ids.pop()  # it was generated and is counted, but it is no text
             del output.logprobs[len(output.ids) :]
-        return output
+
+    def _silent(self, sequence: int, handle: Any) -> Output | None:
+        """Of one that a step brought nothing: its prompt is being computed, or there is no room for it."""
+        status = handle.get_status()
+        if status == self._genai.GenerationStatus.IGNORED:
+            return Output(sequence, error=_cache_full())
+        # one that has ended has told so with its last token; if not, it is over all the same
+        return Output(sequence, finish="stop") if status != self._genai.GenerationStatus.RUNNING else None
 
 
 def _guard(scheduler: Any, device: str) -> PrefixGuard:

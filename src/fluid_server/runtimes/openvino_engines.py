@@ -34,6 +34,8 @@ class Engine(ABC):
     parallel: int
     context_length: int
     notes: tuple[str, ...] = ()
+    steady = False
+    """Whether a step computes, and does not wait for what computes."""
 
     @abstractmethod
     def __init__(self, genai: Any, spec: ModelSpec, options: RuntimeOptions) -> None: ...

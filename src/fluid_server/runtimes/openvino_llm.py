@@ -31,6 +31,7 @@ class OpenVINOLLMRuntime(TextRuntime):
         self._keeping = cache(lambda marks: Keeping(tokenizer, marks))
         progress(f"compiling for {options.device}", None)
         self._engine = engine_for(options.device)(genai, spec, options)
+        self.steady = self._engine.steady
         self._decoders: dict[int, TokenDecoder] = {}
         return ModelInfo(
             runtime=self.name,
@@ -90,16 +91,14 @@ class OpenVINOLLMRuntime(TextRuntime):
 
     def _piece(self, output: Output) -> Piece:
         decoder = self._decoders[output.sequence]
-        piece = Piece(output.sequence, tokens=output.count, finish=output.finish, error=output.error)
-        piece.cached_tokens = output.cached
+        text = "" if output.logprobs else decoder.feed(output.ids)
+        piece = Piece(output.sequence, text, output.count, output.finish, output.cached, output.error)
         if output.logprobs:
             piece.logprobs = tuple(
                 TokenLogprob(token, decoder.feed([token]), logprob, self._engine.bytes_of(token))
                 for token, logprob in zip(output.ids, output.logprobs, strict=True)
             )
             piece.text = "".join(one.text for one in piece.logprobs)
-        else:
-            piece.text = decoder.feed(output.ids)
         if output.finish is not None:
             piece.text += decoder.flush()
         return piece

@@ -7,6 +7,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 
 from fluid_server.errors import EngineFailed, FluidError
@@ -14,10 +15,10 @@ from fluid_server.runtimes.base import BaseRuntime, Outcome, plain_reason
 from fluid_server.runtimes.table import create
 from fluid_server.types import Request
 from fluid_server.workers.kin import end_with_server
+from fluid_server.workers.post import Post
 from fluid_server.workers.protocol import (
     Cancel,
     Channel,
-    Events,
     Failed,
     Feed,
     Garbled,
@@ -133,26 +134,23 @@ def work(channel: Channel, inbox: Inbox, message: Load) -> int:
 
 
 def serve(channel: Channel, inbox: Inbox, runtime: BaseRuntime) -> int:
-    """The loop: drain the inbox (blocking only when idle), step once, send what it brought.
-
-    Before it falls idle it also sends counters that have changed without an event: the last released sequence
-    may leave the engine in a step that brings nothing.
-    """
-    told = runtime.counters
+    """The loop: drain the inbox (blocking only when idle), step once, send what it brought."""
     inbox.runtime = runtime
-    while True:
-        outcomes: list[Outcome] = []
-        for message in inbox.take(wait=not runtime.busy):
-            if isinstance(message, Stop):
-                runtime.close()
-                return 0
-            outcomes += _apply(runtime, message)
-        if runtime.busy:
-            runtime.count(steps=1)
-            outcomes += runtime.step()
-        if outcomes or (not runtime.busy and runtime.counters != told):
-            told = runtime.counters
-            channel.send(Events(tuple(outcomes), told))
+    with Post(channel, runtime) as post:
+        while True:
+            began = time.monotonic()
+            outcomes: list[Outcome] = []
+            if messages := inbox.take(wait=not runtime.busy):
+                post.send()  # the next step may be a longer one
+            for message in messages:
+                if isinstance(message, Stop):
+                    runtime.close()
+                    return 0
+                outcomes += _apply(runtime, message)
+            if runtime.busy:
+                runtime.count(steps=1)
+                outcomes += runtime.step()
+            post.take(outcomes, began)
 
 
 def _apply(runtime: BaseRuntime, message: object) -> list[Outcome]:
