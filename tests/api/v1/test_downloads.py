@@ -260,7 +260,7 @@ def test_without_auto_download_a_known_model_is_named(http: httpx.Client, shared
 def test_with_auto_download_a_stream_waits_and_is_told(hub: HubServer, tmp_path: Path) -> None:
     hold = hub.hold(FILE, after=100_000)
     with serving(hub, tmp_path, "--auto-download", "--heartbeat", "0.1") as http:
-        body = {"model": PRESET, "messages": QUESTION, "stream": True}
+        body = {"model": PRESET, "messages": QUESTION, "temperature": 0, "stream": True}
         with http.stream("POST", "/v1/chat/completions", json=body) as stream:
             lines = stream.iter_lines()
             told = next(line for line in lines if line.startswith(": downloading"))
