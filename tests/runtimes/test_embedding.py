@@ -41,7 +41,7 @@ RUNTIMES = {
     "native-qwen3": ("llamacpp-embedding", QWEN_GGUF, "llama_cpp"),
 }
 TEXTS = ("Hello world", "a much longer text about python modules and functions", "x", "word " * 60, "Hello world")
-NEAR = 1e-3  # llama.cpp's kernels depend on the shape of a batch: differences of 5e-4 were measured
+NEAR = 3e-3  # llama.cpp's kernels depend on the shape of a batch: differences of 9e-4 were measured
 
 
 @pytest.fixture(scope="module")
