@@ -106,6 +106,7 @@ def test_modules_that_are_no_json_are_a_problem(model: Path, text: str) -> None:
         ({"max_position_embeddings": 512}, {"model_max_length": 256}, 256),
         ({"max_position_embeddings": 512}, {"model_max_length": 10**30}, 512),
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, {}, 512),
+        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 1}, {}, 512),
         ({}, {"model_max_length": 300}, 300),
         ({}, {}, None),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +16,7 @@ from fluid_server.errors import ContextTooLong, EngineFailed, FluidError, Invali
 from fluid_server.runtimes import llamacpp
 from fluid_server.runtimes.base import Outcome
 from fluid_server.runtimes.embedding import EmbeddingRuntime
+from fluid_server.runtimes.llamacpp_embedding import LlamaCppEmbeddingRuntime
 from fluid_server.runtimes.openvino_embedding import OpenVINOEmbeddingRuntime, pooled
 from fluid_server.runtimes.table import create
 from fluid_server.types import (
@@ -40,7 +41,7 @@ RUNTIMES = {
     "native-qwen3": ("llamacpp-embedding", QWEN_GGUF, "llama_cpp"),
 }
 TEXTS = ("Hello world", "a much longer text about python modules and functions", "x", "word " * 60, "Hello world")
-NEAR = 1e-3  # llama.cpp's kernels depend on the shape of a batch: differences of 5e-4 were measured
+NEAR = 3e-3  # llama.cpp's kernels depend on the shape of a batch: differences of 9e-4 were measured
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +283,37 @@ def test_vectors_of_what_are_no_numbers_are_never_passed_on(bert: EmbeddingRunti
         patch.setattr(bert, "embed", lambda batch: np.full((len(batch), WIDTH), np.nan, np.float32))
         assert isinstance(refusal(bert, "Hello"), EngineFailed)
     assert embedded(bert, "Hello").shape == (1, WIDTH)
+
+
+def test_vectors_of_what_are_no_numbers_end_their_own_request_alone(bert: EmbeddingRuntime) -> None:
+    sound, batches = bert.embed, []
+
+    def odd(batch: Sequence[Sequence[int]]) -> Floats:
+        batches.append(len(batch))
+        found = sound(batch).copy()
+        found[[ids[0] == 9 for ids in batch]] = np.nan
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bert, "embed", odd)
+        bad, good = outcomes(bert, asked((5, 6), (9, 6)), asked((7, 8)))
+    assert [type(event) for event in bad] == [EngineFailed]
+    assert vectors(good).shape == (1, WIDTH)
+    assert batches == [3]
+
+
+def test_a_text_that_failed_half_way_leaves_nothing_in_the_cache(specs: dict[str, ModelSpec]) -> None:
+    runtime = made("native-qwen3", specs)
+    assert isinstance(runtime, LlamaCppEmbeddingRuntime)
+    embedder, said = runtime._embedder, iter([0, 1])
+    sound, long = vars(embedder)["_compute"], tuple(5 + number % 200 for number in range(600))  # two steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedder, "_compute", lambda *step: sound(*step) or next(said))
+        assert isinstance(refusal(runtime, long), EngineFailed)
+    again = embedded(runtime, "Hello world", long)
+    assert again == pytest.approx(embedded(runtime, "Hello world", long), abs=NEAR)
+    runtime.close()
 
 
 def test_a_batch_that_failed_fails_those_that_were_in_it(bert: EmbeddingRuntime) -> None:

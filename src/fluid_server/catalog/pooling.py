@@ -21,6 +21,7 @@ _SWITCHES = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
 _WORDS = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
 _SWITCH = "pooling_mode_"
 _COMPUTED = frozenset({"Transformer", "Pooling", "Normalize"})  # the modules that are computed here
+_BEHIND_PADDING = ("roberta", "camembert", "mpnet")
 _LONGEST = 10_000_000  # tokens; tokenizers that have no limit say 1e30
 
 
@@ -41,10 +42,11 @@ def pooling(folder: Folder) -> str | None:
 def context_length(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int | None:
     """How many tokens it reads: the fewest that one of its files says.
 
-    RoBERTa counts its places from behind the padding's id on, and has so many fewer.
+    RoBERTa and its kin count their places from behind the padding's id on, and have so many fewer.
     """
     places = sidecar.context_length(config)
-    if places and "roberta" in (sidecar.architecture(config) or ""):
+    family = sidecar.architecture(config) or ""
+    if places and any(name in family for name in _BEHIND_PADDING):
         places -= (sidecar.whole(config.get("pad_token_id"), least=0) or 0) + 1
     told = sidecar.whole(tokenizer.get("model_max_length"))
     return min(filter(None, (places, told if told and told < _LONGEST else None)), default=None)

@@ -7,6 +7,7 @@ into vectors, a batch at a time.
 from __future__ import annotations
 
 from abc import abstractmethod
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ class EmbeddingRuntime(BaseRuntime):
         if isinstance(one, str):
             if len(one) > self._context * LONGEST_TOKEN:
                 raise self._too_long(f"{len(one)} characters", name)
-            ids: Sequence[int] = self.encode(one)
+            ids: Sequence[int] = array("i", self.encode(one))  # a list takes five times as much
         else:
             ids = one
             self._check(one, name)
@@ -180,23 +181,29 @@ class EmbeddingRuntime(BaseRuntime):
         """A batch that begins with this request's next text, and what it ends."""
         jobs = [job, *(other for other in self._jobs if other is not job and other.is_read)]
         counts = together([[len(text.ids) for text in one.todo[: self._limits.rows]] for one in jobs], self._limits)
-        chosen = [(one, text) for one, count in zip(jobs, counts, strict=True) for text in one.todo[:count]]
-        taking = [(one, count) for one, count in zip(jobs, counts, strict=True) if count]
+        taking = [(one, one.todo[:count]) for one, count in zip(jobs, counts, strict=True) if count]
         try:
-            vectors = self.embed([text.ids for _, text in chosen])
-            if not np.isfinite(vectors).all():
-                raise EngineFailed("The model's vectors hold what are no numbers: it may want another precision.")
+            vectors = self.embed([text.ids for _, texts in taking for text in texts])
         except FluidError as error:
             return [outcome for one, _ in taking for outcome in self._fail(one, error)]
-        outcomes: list[Outcome] = [
-            (one.id, Embedded(text.index, _finished(vector, one.request.dimensions)))
-            for (one, text), vector in zip(chosen, vectors, strict=True)
-        ]
-        for one, count in taking:
-            del one.todo[:count]
-            if not one.todo:
-                outcomes += self._end(one)
+        outcomes: list[Outcome] = []
+        for one, texts in taking:
+            own, vectors = vectors[: len(texts)], vectors[len(texts) :]
+            outcomes += self._hand_out(one, texts, own)
         return outcomes
+
+    def _hand_out(self, job: _Job, texts: Sequence[_Text], vectors: Vectors) -> list[Outcome]:
+        """A request's part of a batch, and its end with its last. What is no number ends this request alone."""
+        if not np.isfinite(vectors).all():
+            return self._fail(
+                job, EngineFailed("The model's vectors hold what are no numbers: it may want another precision.")
+            )
+        outcomes: list[Outcome] = [
+            (job.id, Embedded(text.index, _finished(vector, job.request.dimensions)))
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+        del job.todo[: len(texts)]
+        return outcomes if job.todo else outcomes + self._end(job)
 
     def _end(self, job: _Job) -> list[Outcome]:
         self._jobs.remove(job)

@@ -38,6 +38,8 @@ class NativeEmbedder:
     def embed(self, batch: Sequence[Sequence[int]]) -> Vectors:
         """The vectors of a batch. Errors: EngineFailed."""
         self._batch.clear()
+        if self._memory:  # before, not after: what a batch that failed has left there would fail all that follow
+            self._library.c.llama_memory_clear(self._memory, False)
         for sequence, ids in enumerate(batch):
             for place in range(0, len(ids), self._batch.size):
                 part = ids[place : place + self._batch.size]
@@ -45,10 +47,7 @@ class NativeEmbedder:
                     self._run()
                 self._batch.add_whole(sequence, place, part)
         self._run()
-        vectors = np.stack([self._vector(sequence) for sequence in range(len(batch))])
-        if self._memory:
-            self._library.c.llama_memory_clear(self._memory, False)
-        return vectors
+        return np.stack([self._vector(sequence) for sequence in range(len(batch))])
 
     def close(self) -> None:
         """Free everything."""

@@ -28,7 +28,7 @@ EMBEDDINGS = "/v1/embeddings"
 TEXT, OTHER = "Hello world", "a much longer text about python modules and functions"
 models = pytest.mark.parametrize("model", [BERT, QWEN, BERT_GGUF, QWEN_GGUF])
 formats = pytest.mark.parametrize("model", [BERT, QWEN_GGUF])
-NEAR = 1e-3
+NEAR = 3e-3  # llama.cpp's kernels depend on the shape of a batch: differences of 9e-4 were measured
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,13 @@ def test_requests_side_by_side_get_their_own(client: openai.OpenAI, model: str) 
 )
 def test_what_cannot_be_is_refused_by_name(http: httpx.Client, fields: dict[str, Any], param: str) -> None:
     assert error_of(http.post(EMBEDDINGS, json=asked(**fields)), 400)["param"] == param
+
+
+@pytest.mark.parametrize("ids", [[[5] * 200] * 1501, [5] * 300_001])
+def test_more_token_ids_than_openai_takes_are_refused_before_each_is_looked_at(http: httpx.Client, ids: Any) -> None:
+    error = error_of(http.post(EMBEDDINGS, json=asked(input=ids)), 400)
+    assert error["param"] == "input"
+    assert "at most 2048 texts or 300000 token ids" in error["message"]
 
 
 @models
