@@ -138,6 +138,12 @@ def test_variables_may_be_written_in_any_case() -> None:
     assert (load_config().port, load_config().device, load_config().threads) == (1002, "NPU", None)
 
 
+@pytest.mark.parametrize(("name", "text"), [("fluid.toml", "port = 1001\n"), (".env", "FLUID_PORT=1001\n")])
+def test_a_file_may_begin_with_a_mark_as_windows_powershell_writes_it(name: str, text: str) -> None:
+    written(f"\ufeff{text}", name)
+    assert load_config().port == 1001
+
+
 def test_variables_of_others_are_left_alone() -> None:
     written("PORT=7\nDATABASE_URL=sqlite:///x\nFLUID_NOTHING=1\n", ".env")
     assert load_config() == ServerConfig()

@@ -20,6 +20,10 @@ def main() -> int:
         return _run()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except RuntimeError as error:  # Python 3.11 makes this of an interruption while a class is made
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return INTERRUPTED
+        raise
     except ImportError as error:
         print(f"fluid-server: {_why_not_imported(error)}", file=sys.stderr)
         return PACKAGE_MISSING

@@ -33,7 +33,9 @@ def in_env_file(file: Path, prefix: str) -> dict[str, str]:
 
 def in_toml(file: Path) -> dict[str, Any]:
     """The settings of a TOML file; none where there is none. Errors: TOMLDecodeError, UnicodeDecodeError, OSError."""
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # the PowerShell of Windows begins UTF-8 with a mark
 
 
 def layered(*sources: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import uvicorn
 
 import fluid_server
 from fluid_server.cli import serve
-from fluid_server.cli.announcement import FILE, Announcement, read
+from fluid_server.cli.announcement import FILE, Announcement, announced, read, running_in
 from fluid_server.cli.discovery import is_own
 from fluid_server.config import load_config
 from tests.cli.program import ran, refused, told, well
@@ -27,9 +27,13 @@ def port_of(server: RunningServer) -> str:
     return str(urlsplit(server.address or "").port)
 
 
-def announce(models: Path, url: str, pid: int) -> None:
+def announce(models: Path, url: str, *pids: int) -> None:
+    """As servers of these processes do, the youngest first."""
     models.mkdir(exist_ok=True)
-    (models / FILE).write_text(json.dumps({"url": url, "pid": pid, "version": "1"}), encoding="utf-8")
+    line = "null"
+    for pid in reversed(pids):
+        line = f'{{"url": {json.dumps(url)}, "pid": {pid}, "version": "1", "before": {line}}}'
+    (models / FILE).write_text(line, encoding="utf-8")
 
 
 def names(found: list[dict[str, object]]) -> set[object]:
@@ -101,6 +105,23 @@ def test_a_server_that_was_there_first_is_found_again_when_the_other_ends(tmp_pa
     assert (told.url, told.pid, told.before) == (first.address, first.process.pid, None)
     first.stop()
     assert list(tmp_path.glob(f"{FILE}*")) == []
+
+
+def test_a_server_that_was_there_first_is_found_where_the_other_was_killed(
+    server: RunningServer, tmp_path: Path, ended: int
+) -> None:
+    announce(tmp_path, server.address or "", ended, server.process.pid)
+    assert "echo" in names(told("list", "--model-path", str(tmp_path), folder=tmp_path))
+
+
+def test_what_a_server_of_the_same_number_left_is_forgotten(tmp_path: Path, ended: int) -> None:
+    """In a container every server may be number 1, and a killed one leaves its announcement."""
+    announce(tmp_path, "http://127.0.0.1:1", os.getpid())
+    with announced([tmp_path], "http://127.0.0.1:2") as own:
+        assert read(tmp_path) == own
+    assert read(tmp_path) is None
+    announce(tmp_path, "http://127.0.0.1:1", ended, os.getppid(), os.getpid(), os.getppid())
+    assert [one.pid for one in running_in(tmp_path)] == [os.getppid(), os.getpid()]
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_failure(tmp_path: Path) -> None:

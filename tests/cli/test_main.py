@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 import fluid_server
+from fluid_server import __main__ as way_in
 from fluid_server.catalog.presets import preset
 from fluid_server.cli.exit_codes import ExitCode
 from fluid_server.cli.main import main
@@ -176,6 +177,17 @@ sys.exit(main())
         [sys.executable, "-c", program], cwd=tmp_path, env=clean_environment(), capture_output=True, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+def test_ctrl_c_while_a_class_is_made_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 makes a RuntimeError of it."""
+
+    class Interrupted:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(way_in, "_run", lambda: type("Made", (), {"name": Interrupted()}))
+    assert way_in.main() == 130
 
 
 def test_it_serves_with_json_logs_and_ends_well(tmp_path: Path) -> None:

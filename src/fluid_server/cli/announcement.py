@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -51,10 +51,14 @@ def announced(folders: Iterable[Path], url: str) -> Generator[Announcement, None
 
 
 def announce(folders: Iterable[Path], url: str) -> Announcement:
-    """Write the files. A folder that is not there or cannot be written to is no failure: there is the port to try."""
+    """Write the files. A folder that is not there or cannot be written to is no failure: there is the port to try.
+
+    A server that had our number has ended: in a container each one may have the same.
+    """
     own = Announcement(url, os.getpid(), __version__)
     for folder in folders:
-        _write(folder, replace(own, before=_living(read(folder))))
+        others = [one for one in running_in(folder) if one.pid != own.pid]
+        _write(folder, replace(own, before=_linked(others)))
     return own
 
 
@@ -64,18 +68,33 @@ def withdraw(folders: Iterable[Path], own: Announcement) -> None:
         told = read(folder)
         if told is None or (told.url, told.pid) != (own.url, own.pid):
             continue
-        if (before := _living(told.before)) is not None:
+        if (before := _linked(_running(told.before))) is not None:
             _write(folder, before)
             continue
         with suppress(OSError):
             (folder / FILE).unlink()
 
 
-def _living(told: Announcement | None) -> Announcement | None:
-    """It, or the one before it that still runs, without those between that do not."""
-    while told is not None and told.is_stale:
+def running_in(folder: Path) -> list[Announcement]:
+    """The servers of the folder that still run, the youngest first."""
+    return _running(read(folder))
+
+
+def _running(told: Announcement | None) -> list[Announcement]:
+    found: dict[int, Announcement] = {}
+    while told is not None:
+        if not told.is_stale:
+            found.setdefault(told.pid, told)  # an older one of the same number has ended
         told = told.before
-    return told and replace(told, before=_living(told.before))
+    return list(found.values())
+
+
+def _linked(servers: Sequence[Announcement]) -> Announcement | None:
+    """The first, which tells of the others; None where there are none."""
+    before = None
+    for one in reversed(servers):
+        before = replace(one, before=before)
+    return before
 
 
 def _write(folder: Path, told: Announcement) -> None:

@@ -6,13 +6,13 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
-from fluid_server.cli import announcement
-from fluid_server.cli.announcement import address_of
+from fluid_server.cli.announcement import address_of, running_in
 from fluid_server.cli.client import Client
 from fluid_server.config import ServerConfig, is_loopback
 from fluid_server.errors import ConfigError, Unavailable
@@ -76,10 +76,7 @@ async def _found(place: Place) -> Client | None:
 
 async def _announced(config: ServerConfig) -> Client | None:
     """The folder's server. One that lives and is only slow still has the folder, so nobody else may work on it."""
-    for folder in config.meeting_places:
-        told = announcement.read(folder)
-        if told is None or told.is_stale:
-            continue
+    for told in chain.from_iterable(map(running_in, config.meeting_places)):
         try:
             client = await _try(told.url, config)
         except Unavailable as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import psutil
 
-from fluid_server.cli import announcement
-from fluid_server.cli.announcement import Announcement
+from fluid_server.cli.announcement import Announcement, running_in
 from fluid_server.cli.client import Client
 from fluid_server.cli.service_files import Record
 from fluid_server.errors import FluidError, Unavailable
@@ -20,8 +20,8 @@ ENDING = 10.0  # seconds
 
 def server_in(record: Record) -> Announcement | None:
     """The service's server, where it runs and says so. Another server that has the same folders is not taken for it."""
-    found = [announcement.read(Path(place)) for place in record.places]
-    return next((one for one in found if one and not one.is_stale and runs(one.pid, record.command)), None)
+    found = chain.from_iterable(running_in(Path(place)) for place in record.places)
+    return next((one for one in found if runs(one.pid, record.command)), None)
 
 
 def runs(pid: int, command: Sequence[str]) -> bool:
