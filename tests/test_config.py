@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -209,6 +210,18 @@ def test_an_unknown_variable_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_that_is_no_text(name: str) -> None:
     Path(name).write_bytes("port = 1\n".encode("utf-16"))
     assert refusal().param == "config"
+
+
+@pytest.mark.parametrize("name", ["fluid.toml", ".env"])
+def test_a_file_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    written("", name)
+
+    def locked(file: object, *_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(Path, "read_text", locked)
+    monkeypatch.setattr("dotenv.main.open", locked, raising=False)
+    assert f"'{name}' cannot be read (permission denied)" in refusal().message
 
 
 def test_unknown_settings_of_a_file_are_named() -> None:

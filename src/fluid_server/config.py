@@ -237,6 +237,13 @@ def load_config(flags: dict[str, Any] | None = None, *, file: Path | None = None
             "Set-Content -Encoding utf8.",
             param="config",
         ) from error
+    except OSError as error:
+        reason = (error.strerror or "it cannot be found").lower()
+        raise ConfigError(
+            f"The configuration in '{error.filename}' cannot be read ({reason}). Give this user the right to, or start "
+            "in another folder.",
+            param="config",
+        ) from error
     _reject_unknown_settings()
     _reject_unknown_variables()
     return _checked(config)
