@@ -17,7 +17,7 @@ TOKEN_BYTES = 4
 
 @dataclass
 class Recorded:
-    """A memory of ``room`` tokens that writes down what is done to it."""
+    """A memory of ``room`` tokens that writes down what is done to it, and lets ``saves`` parts be copied out."""
 
     copies: list[tuple[int, int, int]] = field(default_factory=list)
     whole_only: bool = False
@@ -25,6 +25,7 @@ class Recorded:
     saved: int = 0
     moved: list[int] = field(default_factory=list)
     room: int = 10**6
+    saves: int = 10**6
 
     def cut(self, sequence: int, length: int) -> bool:
         if whole := length == 0 or not self.whole_only:
@@ -35,7 +36,9 @@ class Recorded:
         self.copies.append((source, target, length))
         self.held[target] = self.held[source][:length]
 
-    def save(self, sequence: int, start: int, end: int) -> Saved:
+    def save(self, sequence: int, start: int, end: int) -> Saved | None:
+        if self.saved >= self.saves:
+            return None
         self.saved += 1
         return np.array([start, *self.held[sequence][start:end]], np.int32).view(np.uint8)
 
@@ -237,6 +240,17 @@ def test_what_does_not_fit_on_the_shelf_is_kept_as_if_there_were_none() -> None:
     old = filled(pool, talk(1, 2 * PART))
     pool.leave(100)
     assert (memory.saved, len(old.tokens)) == (0, 2 * PART)
+
+
+def test_where_no_memory_is_left_for_a_part_what_idles_is_forgotten_from_there_on_and_nothing_fails() -> None:
+    memory = Recorded(saves=1)
+    pool = shelved(memory)
+    old = filled(pool, talk(1, 3 * PART))
+    pool.leave(1000)
+    assert old.tokens == memory.held[old.number] == []
+    assert len(pool.take([*talk(1, 3 * PART), 7]).tokens) == PART
+    filled(pool, talk(2, 200))
+    assert pool.evict()
 
 
 def test_where_the_cache_is_full_others_leave_for_what_comes_back_and_else_it_is_computed() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fluid_server.runtimes.llamacpp_native import NativeDriver
-from fluid_server.runtimes.llamacpp_native_cells import Cells
+from fluid_server.runtimes.llamacpp_native_cells import WORTH_A_COPY, Cells
+from fluid_server.runtimes.llamacpp_native_context import ContextMemory
 from fluid_server.runtimes.llamacpp_native_shelf import PART, Shelf
 from fluid_server.runtimes.llamacpp_room import room_for_a_shelf
 from fluid_server.runtimes.text_plan import Piece, Plan, complete
@@ -93,10 +94,12 @@ def test_what_comes_back_and_what_moves_is_byte_for_byte_what_it_was(desk: Desk)
 
     def saved(cells: Cells) -> list[bytes]:
         """A part at a time, in which the cells are in order. What it begins with it may share with others."""
-        return [memory.save(cells.number, *bounds).tobytes() for bounds in ((20, PART), (PART, last))]
+        parts = [memory.save(cells.number, *bounds) for bounds in ((20, PART), (PART, last))]
+        return [part.tobytes() for part in parts if part is not None]
 
     desk.ask(prompt, max_tokens=1)
     (before,) = (saved(cells) for cells in pool._cells if cells.tokens)
+    assert len(before) == 2
     desk.ask(OTHER, max_tokens=8, ignore_eos=True)
     assert not holds(desk, prompt)
     back = pool.take(prompt)
@@ -124,6 +127,22 @@ def test_what_runs_while_others_leave_below_it_moves_down_and_says_what_it_says_
     desk.ask("Another tale. " + "The box holds seven stones. " * 110, max_tokens=1)
     assert alike(desk.ask(count, max_tokens=20, logprobs=0, ignore_eos=True), alone)
     assert len(moved) == 1
+
+
+@pytest.mark.parametrize("size", [2**60, 8], ids=["no memory", "llama.cpp refuses"])
+def test_where_a_conversation_cannot_be_copied_out_it_is_computed_again_and_nothing_fails(
+    desk: Desk, size: int
+) -> None:
+    first = desk.ask(TALE, max_tokens=20, logprobs=0, ignore_eos=True)
+    memory = native(desk)._pool._memory
+    assert isinstance(memory, ContextMemory)
+    memory._sizes[PART] = size
+    desk.ask(OTHER, max_tokens=8, ignore_eos=True)
+    assert not holds(desk, desk.ids(TALE))
+    assert shelf(desk).used == 0
+    again = desk.ask(TALE, max_tokens=20, logprobs=0, ignore_eos=True)
+    assert again.cached < WORTH_A_COPY
+    assert alike(again, first)
 
 
 def test_choices_share_what_has_come_back(desk: Desk) -> None:

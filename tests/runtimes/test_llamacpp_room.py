@@ -35,3 +35,13 @@ def test_where_two_contexts_do_not_fit_beside_the_cache_it_keeps_all_cells(conte
 @pytest.mark.parametrize(("device", "token"), [("GPU", TOKEN), ("CPU", None), ("CPU", 1)])
 def test_none_with_a_gpu_nor_where_the_size_is_not_known_or_next_to_nothing(device: str, token: int | None) -> None:
     assert room_in_the_core(RuntimeOptions(device=device), token, CONTEXT, 16 * CONTEXT) == (16 * CONTEXT, 0, 0)
+
+
+@pytest.mark.parametrize(("states", "told"), [(0, 3 * CONTEXT * TOKEN), (CONTEXT * TOKEN, 2 * CONTEXT * TOKEN)])
+def test_what_recurrent_layers_keep_of_a_conversation_has_room_beside_its_context(states: int, told: int) -> None:
+    assert room_in_the_core(RuntimeOptions(), TOKEN, CONTEXT, 16 * CONTEXT, states)[2] * MIB == told
+
+
+def test_where_a_conversation_would_be_lost_for_its_many_states_all_stay_in_their_slots() -> None:
+    states = CONTEXT * TOKEN + 1
+    assert room_in_the_core(RuntimeOptions(), TOKEN, CONTEXT, 16 * CONTEXT, states) == (16 * CONTEXT, 0, 0)

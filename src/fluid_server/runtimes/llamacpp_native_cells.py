@@ -34,8 +34,8 @@ class Memory(Protocol):
     def copy(self, source: int, target: int, length: int) -> None:
         """Give the empty target the source's first ``length`` tokens."""
 
-    def save(self, sequence: int, start: int, end: int) -> Saved:
-        """What was computed of the tokens from ``start`` to ``end``, copied."""
+    def save(self, sequence: int, start: int, end: int) -> Saved | None:
+        """What was computed of the tokens from ``start`` to ``end``, copied; None where there is no memory for it."""
 
     def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
         """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
@@ -167,11 +167,12 @@ class Pool:
         return False
 
     def _save_next(self, cells: Cells) -> bool:
-        """Copy one part of an idle sequence; False where no more is to be copied."""
+        """Copy one part of an idle sequence; False where no more is to be copied, or can be."""
         if self._shelf is None or len(cells.tokens) < WORTH_A_COPY or (gap := self._shelf.gap(cells.tokens)) is None:
             return False
-        kept = self._shelf.put(gap, cells.tokens, self._memory.save(cells.number, gap.start, gap.end))
-        return kept and gap.end < len(cells.tokens)
+        if (saved := self._memory.save(cells.number, gap.start, gap.end)) is None:
+            return False
+        return self._shelf.put(gap, cells.tokens, saved) and gap.end < len(cells.tokens)
 
     def _shelve(self, cells: Cells) -> None:
         """Copy all of an idle sequence that may leave."""

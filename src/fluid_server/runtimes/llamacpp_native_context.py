@@ -48,18 +48,20 @@ class ContextMemory:
         """Give the empty target the source's first ``length`` tokens."""
         self._library.seq_cp(self._memory, source, target, 0, length)
 
-    def save(self, sequence: int, start: int, end: int) -> Saved:
-        """What was computed of the tokens from ``start`` to ``end``, copied. Errors: EngineFailed."""
+    def save(self, sequence: int, start: int, end: int) -> Saved | None:
+        """What was computed of the tokens from ``start`` to ``end``, copied; None where there is no memory for it."""
         c = self._library.c
         self._library.seq_cp(self._memory, sequence, self._spare, start, end)
-        if end - start not in self._sizes:
-            self._sizes[end - start] = c.llama_state_seq_get_size(self._context, self._spare)
-        saved = np.empty(self._sizes[end - start], np.uint8)
-        written = c.llama_state_seq_get_data(self._context, _bytes(saved), saved.nbytes, self._spare)
-        self.cut(self._spare, 0)
-        if written != saved.nbytes:
-            raise EngineFailed("llama.cpp could not copy a conversation out of its KV cache.")
-        return saved
+        try:
+            if end - start not in self._sizes:
+                self._sizes[end - start] = c.llama_state_seq_get_size(self._context, self._spare)
+            saved = np.empty(self._sizes[end - start], np.uint8)
+            written = c.llama_state_seq_get_data(self._context, _bytes(saved), saved.nbytes, self._spare)
+        except MemoryError:  # other programs have taken what was reserved
+            return None
+        finally:
+            self.cut(self._spare, 0)
+        return saved if written and written == saved.nbytes else None  # it says 0 where it has failed
 
     def restore(self, sequence: int, saved: Saved, start: int, end: int) -> bool:
         """Lay the saved tokens from ``start`` to ``end`` behind what the sequence has; False where no room is left."""
@@ -70,7 +72,8 @@ class ContextMemory:
 
     def move(self, sequence: int, length: int) -> None:
         """Put all tokens of a sequence into the first cells that are free; where there are too few they stay."""
-        if self._read(self.save(sequence, 0, length)):
+        saved = self.save(sequence, 0, length)
+        if saved is not None and self._read(saved):
             self.cut(sequence, 0)
             self.copy(self._spare, sequence, length)
         self.cut(self._spare, 0)

@@ -28,6 +28,7 @@ from fluid_server.types import ModelSpec, RuntimeOptions, TokenLogprob
 
 CPU_BATCH = 256  # tokens of prompts in one step: with 2048, a running stream stood still for seconds
 ALL_LAYERS = 999
+MOST_STATES = 1 + 32  # of one conversation with recurrent layers: its last, and those that the core keeps on the way
 ANY_SLOT = -1  # the core takes the one that begins most alike, and brings what it needs back from the shelf
 
 
@@ -68,7 +69,7 @@ class PrebuiltDriver:
         self.context_length, cells, note = kv_tokens(options, spec, spec.kv_bytes_per_token)
         self.notes = (note,) if note else ()
         cells, self.reserve_bytes, shelf = room_in_the_core(
-            options, spec.kv_bytes_per_token, self.context_length, cells
+            options, spec.kv_bytes_per_token, self.context_length, cells, spec.state_bytes * MOST_STATES
         )
         key = secrets.token_urlsafe(24)
         try:

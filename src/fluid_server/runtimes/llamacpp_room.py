@@ -23,15 +23,17 @@ def room_for_a_shelf(options: RuntimeOptions, token_bytes: int | None, context: 
 
 
 def room_in_the_core(
-    options: RuntimeOptions, token_bytes: int | None, context: int, cells: int
+    options: RuntimeOptions, token_bytes: int | None, context: int, cells: int, state_bytes: int = 0
 ) -> tuple[int, int, int]:
     """The same for llama.cpp's server core, which has a shelf of its own; last, how many MiB it is to be told.
 
-    For a moment it keeps one conversation more than it has been told: one whole context is left for that, and below
-    two contexts there is no shelf. With a GPU there is none either: it looks through cells faster than they are moved.
+    For a moment it keeps one conversation more than it has been told, so there must be room for two: a whole context
+    each, and ``state_bytes``, all that recurrent layers keep of one. What is larger than it was told would be lost with
+    its slot's cells. With a GPU there is no shelf either: it looks through cells faster than they are moved.
     """
     if options.device != "CPU" or token_bytes is None:
         return cells, 0, 0
     left, size = room_for_a_shelf(options, token_bytes, context, cells)
-    told = (size - context * token_bytes) // MIB
-    return (left, size, told) if told > 0 and size >= 2 * context * token_bytes else (cells, 0, 0)
+    one = context * token_bytes + state_bytes
+    told = (size - one) // MIB
+    return (left, size, told) if told > 0 and size >= 2 * one else (cells, 0, 0)
