@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from base64 import b64encode
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import to_json
 
 from fluid_server.api.schemas.completion import Tokens
-from fluid_server.api.schemas.fields import EMBEDDING
-from fluid_server.api.schemas.generate import OfModel, check_text
+from fluid_server.api.schemas.fields import EMBEDDING, Contract
+from fluid_server.api.schemas.generate import ByContract
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.errors import InvalidRequest
 from fluid_server.types import Embedded, EmbedRequest, Usage
@@ -63,8 +63,10 @@ Inputs = Annotated[
 ]
 
 
-class EmbeddingBody(OfModel):
+class EmbeddingBody(ByContract):
     """POST /v1/embeddings."""
+
+    contract: ClassVar[Contract] = EMBEDDING
 
     input: Inputs = Field(
         description=f"one text, or token ids as they stand, or up to {MAX_INPUTS:,} of either; none may be empty, and "
@@ -81,12 +83,11 @@ class EmbeddingBody(OfModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_contract(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        _check_count(body.get("input"))
-        check_text(body)
-        return EMBEDDING.check(body)
+    def _few_enough(cls, body: Any) -> Any:
+        """Before the contract's look at them."""
+        if isinstance(body, dict):
+            _check_count(body.get("input"))
+        return body
 
     @field_validator("input")
     @classmethod

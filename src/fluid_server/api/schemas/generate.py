@@ -35,10 +35,22 @@ class OfModel(Strict):
     model: str = Field(min_length=1, max_length=256, description="a model's id, as GET /v1/models lists it")
 
 
-class GenerateBody(Drawn, OfModel):
-    """The fields that every request for text may have."""
+class ByContract(OfModel):
+    """A body whose fields are OpenAI's: ``contract`` says what becomes of each."""
 
     contract: ClassVar[Contract]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_contract(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        check_text(body)
+        return cls.contract.check(body)
+
+
+class GenerateBody(Drawn, ByContract):
+    """The fields that every request for text may have."""
 
     max_tokens: int | None = Field(None, ge=1, description="limit of the answer in tokens; default: the context")
     n: int | None = Field(None, ge=1, description="answers to one prompt")
@@ -53,14 +65,6 @@ class GenerateBody(Drawn, OfModel):
     )
     keep_alive: KeepAlive = None
     user: str | None = Field(None, description="requests of different users take turns where they have to wait")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_contract(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        check_text(body)
-        return cls.contract.check(body)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

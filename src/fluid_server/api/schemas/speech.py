@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator
 
-from fluid_server.api.schemas.fields import SPEAKING
-from fluid_server.api.schemas.generate import OfModel, check_text
+from fluid_server.api.schemas.fields import SPEAKING, Contract
+from fluid_server.api.schemas.generate import ByContract
 from fluid_server.api.schemas.keep_alive import KeepAlive
 from fluid_server.api.schemas.strict import Strict
 from fluid_server.content.sentences import can_be_said, speakable
@@ -31,8 +31,10 @@ class VoiceId(Strict):
     id: str = Field(min_length=1, max_length=MAX_NAME)
 
 
-class SpeechBody(OfModel):
+class SpeechBody(ByContract):
     """POST /v1/audio/speech."""
+
+    contract: ClassVar[Contract] = SPEAKING
 
     input: str = Field(max_length=MAX_INPUT, description="what is to be said")
     voice: str | VoiceId | None = Field(
@@ -50,14 +52,6 @@ class SpeechBody(OfModel):
         "default: the voice's own",
     )  # fmt: skip
     keep_alive: KeepAlive = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_contract(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        check_text(body)
-        return SPEAKING.check(body)
 
     @field_validator("input")
     @classmethod
