@@ -13,7 +13,7 @@ import openai
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.front_door import ENGINE_OF, PATIENCE, RunningServer
+from tests.front_door import ENGINE_OF, RunningServer
 
 # As in workers, for the tests that import engines in this process: no telemetry.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -39,22 +39,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with the demo models and echo; nothing is loaded before a test asks for it."""
     flags = ("--echo", "--no-warm-up", "--idle-timeout", "0")
-    running = RunningServer.start(*flags, folder=tmp_path_factory.mktemp("server"))
-    try:
+    with RunningServer.start(*flags, folder=tmp_path_factory.mktemp("server")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="session")
 def client(server: RunningServer) -> Iterator[openai.OpenAI]:
-    """The official client; nothing is changed but base_url."""
-    with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0, timeout=PATIENCE) as connected:
+    with server.official() as connected:
         yield connected
 
 
 @pytest.fixture(scope="session")
 def http(server: RunningServer) -> Iterator[httpx.Client]:
-    """For what the official client would not send, and for the bytes on the wire."""
-    with httpx.Client(base_url=server.address or "", timeout=PATIENCE) as connected:
+    with server.plain() as connected:
         yield connected

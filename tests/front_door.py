@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
+import openai
 
 T = TypeVar("T")
 MODELS = Path(__file__).parent.parent / "models"
@@ -132,6 +133,20 @@ class RunningServer:
             self._reader.join(timeout)
             if self.process.stderr is not None:
                 self.process.stderr.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def official(self) -> openai.OpenAI:
+        """The official client; nothing is changed but base_url."""
+        return openai.OpenAI(base_url=self.base_url, api_key="none", max_retries=0, timeout=PATIENCE)
+
+    def plain(self) -> httpx.Client:
+        """For what the official client would not send, and for the bytes on the wire."""
+        return httpx.Client(base_url=self.address or "", timeout=PATIENCE)
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -36,22 +36,19 @@ def embedding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServe
     """A server of its own: the demo models do not embed."""
     folder = tmp_path_factory.mktemp("embedding")
     flags = ("--echo", "--no-warm-up", "--idle-timeout", "0", "--threads", "1")
-    running = RunningServer.start(*flags, folder=folder, models=embedding_models(folder / "models"))
-    try:
+    with RunningServer.start(*flags, folder=folder, models=embedding_models(folder / "models")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="module")
 def client(embedding: RunningServer) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=embedding.base_url, api_key="none", max_retries=0, timeout=PATIENCE) as connected:
+    with embedding.official() as connected:
         yield connected
 
 
 @pytest.fixture(scope="module")
 def http(embedding: RunningServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=embedding.address or "", timeout=PATIENCE) as connected:
+    with embedding.plain() as connected:
         yield connected
 
 

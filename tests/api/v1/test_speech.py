@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from fluid_server.api.schemas.speech import MEDIA_TYPES
-from tests.front_door import ECHO, PATIENCE, RunningServer, error_of, until
+from tests.front_door import ECHO, RunningServer, error_of, until
 from tests.published import conforms
 from tests.scrape import Scrape
 from tests.speaking import GUESTS, KOKORO, RATE, SPEECHT5, VOICES, heard, pcm, speech_models
@@ -31,22 +31,19 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
     """A server of its own: the demo models do not speak."""
     folder = tmp_path_factory.mktemp("speech")
     flags = ("--echo", "--no-warm-up", "--idle-timeout", "0", "--threads", "1")
-    running = RunningServer.start(*flags, folder=folder, models=speech_models(folder / "models"))
-    try:
+    with RunningServer.start(*flags, folder=folder, models=speech_models(folder / "models")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="module")
 def client(speaking: RunningServer) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=speaking.base_url, api_key="none", max_retries=0, timeout=PATIENCE) as connected:
+    with speaking.official() as connected:
         yield connected
 
 
 @pytest.fixture(scope="module")
 def http(speaking: RunningServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=speaking.address or "", timeout=PATIENCE) as connected:
+    with speaking.plain() as connected:
         yield connected
 
 
